@@ -1,0 +1,1 @@
+"""Noyau: finds, outlines and measures cell nuclei where the images live."""

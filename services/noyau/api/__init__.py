@@ -1,0 +1,1 @@
+"""gRPC servicers, error mapping, protobuf <-> domain."""

@@ -1,0 +1,1 @@
+"""Canonical renumbering, merging of unit results, pyramids."""

@@ -1,0 +1,1 @@
+"""Measurements behind `noyau bench`, side by side in one run."""

@@ -1,0 +1,1 @@
+"""Frozen values, protocols and the error tree. Imports no other room."""

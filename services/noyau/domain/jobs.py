@@ -1,0 +1,165 @@
+"""Jobs as frozen data: what is asked (specs), in which state a job is, and what happened (events)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from noyau.domain.geometry import Index3, VoxelSize
+from noyau.domain.image import ImageRef
+
+
+class JobState(StrEnum):
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
+
+
+@dataclass(frozen=True)
+class SegmentSpec:
+    """Find, outline and measure nuclei.
+
+    Attributes:
+        images: what to segment; plates expand to their fields.
+        model: model name, optionally `name@version`; None picks nuclei-3d or nuclei-2d by the image.
+        labels: name of the label group that is written beside the image.
+        output: root URI to write to instead of the image itself (one image) or a folder (many); None means in place.
+        voxel_size: overrides or supplies the voxel size, micrometres z/y/x.
+        diameter: expected nucleus diameter in micrometres; rescales to the model's nominal size. None: by voxel size.
+        tile: tile core in voxels z/y/x; None picks one for the device.
+        batch: tiles per forward pass; None picks one for the device.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        backend: `auto`, `torch` or `openvino`.
+        foreground: foreground probability threshold; None takes the model's.
+        min_volume: smallest nucleus kept, cubic micrometres (square micrometres in 2D); None takes the model's.
+        measure: also write the table of measurements.
+        overwrite: replace labels of that name if they exist.
+        workers: reading/decoding threads; None picks by the machine. Never changes the result.
+        fill_missing: treat missing chunks as zero instead of refusing them.
+    """
+
+    images: tuple[ImageRef, ...]
+    model: str | None = None
+    labels: str = "nuclei"
+    output: str | None = None
+    voxel_size: VoxelSize | None = None
+    diameter: float | None = None
+    tile: Index3 | None = None
+    batch: int | None = None
+    device: str = "auto"
+    backend: str = "auto"
+    foreground: float | None = None
+    min_volume: float | None = None
+    measure: bool = True
+    overwrite: bool = False
+    workers: int | None = None
+    fill_missing: bool = False
+
+
+@dataclass(frozen=True)
+class MeasureSpec:
+    """Measure existing labels.
+
+    Attributes:
+        images: intensity images that hold the label group.
+        labels: name of the label group under each image.
+        channels: channels to measure, by index or name; empty means all.
+        output: root URI to write tables to instead of the image itself.
+        voxel_size: overrides or supplies the voxel size, micrometres z/y/x.
+        overwrite: replace an existing table.
+    """
+
+    images: tuple[ImageRef, ...]
+    labels: str = "nuclei"
+    channels: tuple[int | str, ...] = ()
+    output: str | None = None
+    voxel_size: VoxelSize | None = None
+    overwrite: bool = False
+
+
+JobSpec = SegmentSpec | MeasureSpec
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed: kind is an ErrorKind name."""
+
+    kind: str
+    cause: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What a job wrote for one image."""
+
+    uri: str
+    labels_uri: str
+    table_uri: str
+    overview_uri: str
+    provenance_uri: str
+    nuclei: int
+    median_volume_um3: float
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a finished job produced."""
+
+    images: tuple[ImageResult, ...] = ()
+    nuclei: int = 0
+    median_volume_um3: float = 0.0
+    model: str = ""
+    model_digest: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the store knows it. Times are UTC and aware."""
+
+    id: str
+    spec: JobSpec
+    state: JobState
+    owner: str = ""
+    group: str = ""
+    priority: int = 0
+    idempotency_key: str = ""
+    attempts: int = 0
+    created: datetime | None = None
+    started: datetime | None = None
+    finished: datetime | None = None
+    cancel_requested: bool = False
+    error: JobError | None = None
+    result: JobResult | None = None
+
+
+class EventKind(StrEnum):
+    STATE = "state"
+    STAGE = "stage"
+    PROGRESS = "progress"
+    METRIC = "metric"
+    LOG = "log"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened to a job. `seq` counts from 1 per job without gaps and survives restarts.
+
+    Payload by kind: state {state, error?}; stage {name}; progress {stage, done, total, unit}; metric {name, value};
+    log {level, message}.
+    """
+
+    job_id: str
+    seq: int
+    time: datetime
+    kind: EventKind
+    payload: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,88 @@
+"""What the rest of the house needs to know of a model, without loading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from noyau.domain.geometry import Index3, VoxelSize
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Global robust intensity normalisation: asinh(gain * (x - p_low) / (p_high - p_low)) / asinh(gain).
+
+    Percentiles are taken over the whole image (or a strided sample of it), so that the result does not depend on
+    the tiling. The argument of asinh is clipped to `clip` first.
+    """
+
+    low: float = 50.0
+    high: float = 99.5
+    gain: float = 3.0
+    clip: tuple[float, float] = (-0.5, 20.0)
+
+
+@dataclass(frozen=True)
+class VoteParams:
+    """Parameters of the vote decoder, lengths in voxels of the model's grid.
+
+    Attributes:
+        foreground: probability threshold.
+        seed_mass: smallest smoothed vote mass of a centre, in voxels.
+        nms: radius of the window in which a centre must be the maximum, per axis z/y/x.
+        weights: integer squared relative spacing z/y/x, so that squared distances stay exact integers
+            (a voxel 2.2 times as long in z as in x has weight 5).
+        radius: how far from a centre a vote may land: weighted squared distance <= radius squared.
+        max_offset: longest offset that the network may give, per axis z/y/x.
+        min_voxels: smallest object kept.
+    """
+
+    foreground: float = 0.5
+    seed_mass: float = 60.0
+    nms: Index3 = (3, 5, 5)
+    weights: Index3 = (5, 1, 1)
+    radius: int = 12
+    max_offset: Index3 = (8, 16, 16)
+    min_voxels: int = 60
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model package's description.
+
+    Attributes:
+        name, version: e.g. `nuclei-3d`, `1`.
+        digest: `sha256:...` of the weights.
+        ndim: 2 or 3.
+        architecture, arguments: name in the table of known architectures and its keyword arguments.
+        voxel_size: micrometres z/y/x that the model was trained at; None for a model that works in pixels.
+        diameter: typical nucleus diameter the model was trained on, micrometres (pixels where voxel_size is None).
+        halo: voxels z/y/x around a tile that the prediction depends on (>= receptive field, multiple of stride).
+        stride: total stride of the network z/y/x; tile origins are multiples of it.
+        tile: default tile core z/y/x on a CPU.
+        decoder: e.g. `vote`, with its parameters.
+    """
+
+    name: str
+    version: str
+    digest: str
+    ndim: int
+    architecture: str
+    arguments: dict[str, Any]
+    voxel_size: VoxelSize | None
+    diameter: float
+    halo: Index3
+    stride: Index3
+    tile: Index3
+    normalisation: Normalisation = Normalisation()
+    decoder: str = "vote"
+    vote: VoteParams = VoteParams()
+    description: str = ""
+    licence: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """The unambiguous name, `nuclei-3d@1`."""
+        return f"{self.name}@{self.version}"

@@ -1,0 +1,1 @@
+"""Durable jobs: store, leases, recovery, events, worker processes."""

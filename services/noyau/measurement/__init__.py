@@ -1,0 +1,1 @@
+"""Labels and images -> tables in physical units, and overview pictures."""

@@ -1,0 +1,1 @@
+"""Model packages, registry and networks."""

@@ -1,0 +1,1 @@
+"""Grids, halos and write units; pure functions."""

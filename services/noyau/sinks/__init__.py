@@ -1,0 +1,1 @@
+"""Labels, tables, pictures and provenance -> where the image lives."""

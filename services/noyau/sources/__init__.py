@@ -1,0 +1,1 @@
+"""OME-Zarr (and files to convert) -> lazy, tiled images."""

@@ -1,0 +1,1 @@
+"""Datasets, targets, augmentation, loop, synthetic nuclei, evaluation."""

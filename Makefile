@@ -1,0 +1,61 @@
+# Everything a newcomer needs. `make demo` does the main job, `make test` proves it.
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+STAMP   = $(VENV)/.installed
+DEMO    = demo
+INPUT  ?=
+LABELS ?= nuclei
+
+.PHONY: demo test lint serve bench proto lock install clean help
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+install: $(STAMP) ## virtual environment with the locked packages and noyau itself
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip setuptools
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP)   ## segment a synthetic volume (or INPUT=<ome-zarr>) through the service, and say where the results are
+ifeq ($(INPUT),)
+	@mkdir -p $(DEMO)
+	$(BIN)/noyau synth $(DEMO)/embryo.ome.zarr --shape 48,192,192 --recipe embryo --seed 3 --overwrite
+	$(BIN)/noyau segment $(DEMO)/embryo.ome.zarr --model nuclei-3d --labels $(LABELS) --local --overwrite
+	$(BIN)/noyau evaluate $(DEMO)/embryo.ome.zarr $(DEMO)/embryo.ome.zarr --labels $(LABELS) --truth-labels truth
+else
+	$(BIN)/noyau segment $(INPUT) --labels $(LABELS) --local
+endif
+
+test: $(STAMP)   ## lint and every test that can run here
+	$(BIN)/ruff check services tests
+	$(BIN)/ruff format --check services tests
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+lint: $(STAMP)   ## formatting, types and import rules only
+	$(BIN)/ruff check --fix services tests
+	$(BIN)/ruff format services tests
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+serve: $(STAMP)  ## the service on 127.0.0.1:50051
+	$(BIN)/noyau serve
+
+bench: $(STAMP)  ## ratios measured side by side on this machine
+	$(BIN)/noyau bench
+
+proto: $(STAMP)  ## regenerate the Python code of proto/
+	$(BIN)/python -m noyau.api.generate
+
+lock: $(STAMP)   ## renew requirements.lock from what is installed
+	$(BIN)/python -m pip install --quiet --upgrade ".[openvino,test]"
+	$(BIN)/python -m pip freeze --exclude-editable --exclude noyau | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > requirements.lock
+
+clean:           ## remove what make made here
+	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

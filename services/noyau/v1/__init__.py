@@ -1,0 +1,1 @@
+"""Generated from proto/noyau/v1 by proto/generate.sh; only `api` and `client` import it."""

@@ -1,1 +1,1 @@
-"""Open Inference Protocol, generated from proto/inference by proto/generate.sh; only `api` imports it."""
+"""Open Inference Protocol, generated from proto/inference by noyau.api.generate; only `api` imports it."""

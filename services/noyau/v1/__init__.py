@@ -1,1 +1,1 @@
-"""Generated from proto/noyau/v1 by proto/generate.sh; only `api` and `client` import it."""
+"""Generated from proto/noyau/v1 by noyau.api.generate; only `api` and `client` import it."""

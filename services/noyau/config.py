@@ -1,0 +1,206 @@
+"""Settings of the service: environment variables (`NOYAU_...`), then a TOML file, then the defaults below.
+
+Nested settings are joined by two underscores, as in `NOYAU_LISTEN__ADDRESS=0.0.0.0:50051` or, for lists, JSON as in
+`NOYAU_ACCESS__ROOTS='["/data"]'`. The TOML file is named by `NOYAU_CONFIG` or `noyau serve --config`; its tables have
+the names of the classes' fields. Unknown names are refused, so that a typing mistake is not silently ignored.
+
+Only `main.py` and the commands read settings; everything else gets values passed to it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from noyau.domain.errors import InvalidInput
+
+DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+
+def default_state_dir() -> Path:
+    """`$XDG_DATA_HOME/noyau`, by default `~/.local/share/noyau`."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "noyau"
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class Section(BaseModel):
+    """A group of settings; immutable, unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListenSettings(Section):
+    """Where and how the gRPC server listens."""
+
+    address: str = Field(
+        default=DEFAULT_ADDRESS, description="host:port, [v6]:port or unix:/path. Port 0 picks a free one."
+    )
+    tls_certificate: AbsolutePath | None = Field(
+        default=None, description="PEM file with the server's certificate chain."
+    )
+    tls_key: AbsolutePath | None = Field(default=None, description="PEM file with the server's private key.")
+    tls_client_ca: AbsolutePath | None = Field(
+        default=None, description="PEM file of the authority whose client certificates are let in (mutual TLS)."
+    )
+    insecure: bool = Field(
+        default=False,
+        description="Allow an address beyond this machine without TLS. Anyone who reaches it may run jobs.",
+    )
+    message_mib: int = Field(
+        default=64, ge=1, le=1024, description="Largest crop in a preview or inference request, MiB."
+    )
+    concurrent_calls: int = Field(
+        default=512, ge=1, description="Calls (streams included) served at once; more are refused."
+    )
+    drain_seconds: float = Field(default=5.0, ge=0, description="Time that running calls get when the service stops.")
+
+
+class JobSettings(Section):
+    """The queue and the processes that work on it."""
+
+    database: str | None = Field(
+        default=None, description="SQLAlchemy URL, e.g. postgresql+psycopg://...; default: SQLite in the state folder."
+    )
+    workers: int = Field(
+        default=1, ge=0, le=64, description="Worker processes; each runs one job at a time. 0: none here."
+    )
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="Threads per worker; default: the processors divided by the workers."
+    )
+    lease_seconds: float = Field(
+        default=30.0, gt=0, description="A job whose worker is silent for longer is taken over."
+    )
+    max_attempts: int = Field(default=5, ge=1, description="How often a job is started before it counts as failed.")
+
+
+class AccessSettings(Section):
+    """Which images the service may touch."""
+
+    roots: tuple[str, ...] = Field(
+        default=(),
+        description="Folders, and s3://bucket prefixes, under which images must lie. Empty: all the user may touch.",
+    )
+    remote_hosts: tuple[str, ...] = Field(default=(), description="Hosts from which http(s) images may be read.")
+    s3_endpoint: str | None = Field(default=None, description="URL of an S3 service other than Amazon's.")
+
+
+class LimitSettings(Section):
+    """How large a request may be."""
+
+    image_voxels: int = Field(default=64_000_000_000, ge=1, description="Voxels of one time point of one channel.")
+    tile_voxels: int = Field(default=512**3, ge=1, description="Voxels of one tile core.")
+    images: int = Field(default=10_000, ge=1, description="Image references in one job.")
+    previews_waiting: int = Field(default=8, ge=0, description="Previews that may wait for the one that runs.")
+
+
+class LogSettings(Section):
+    """Logs go to standard error."""
+
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: console on a terminal, else JSON."
+    )
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Section):
+    """Everything that can be set."""
+
+    state_dir: AbsolutePath = Field(
+        default_factory=default_state_dir, description="Database and scratch of running jobs."
+    )
+    models: tuple[AbsolutePath, ...] = Field(
+        default=(), description="Folders with model packages beside those shipped."
+    )
+    listen: ListenSettings = ListenSettings()
+    jobs: JobSettings = JobSettings()
+    access: AccessSettings = AccessSettings()
+    limits: LimitSettings = LimitSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the job store."""
+        return self.jobs.database or f"sqlite:///{self.state_dir / 'jobs.sqlite'}"
+
+
+class _Reader(Settings, BaseSettings):
+    """The same fields, filled from the environment and a file."""
+
+    model_config = SettingsConfigDict(env_prefix="NOYAU_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+
+def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
+    """Reads environment and file.
+
+    Args:
+        file: TOML file; None takes the one that NOYAU_CONFIG names, if any.
+        overrides: values that win over both, by field name; nested ones as dictionaries.
+
+    Raises:
+        InvalidInput: the file is absent or not TOML, a name is unknown or a value is wrong; names the setting.
+    """
+    named = os.environ.get("NOYAU_CONFIG", "")
+    path = file if file is not None else (Path(named) if named else None)
+    if path is not None and not path.is_file():
+        raise InvalidInput(f"The settings file {path} does not exist.", "Give the path of a TOML file.")
+    _refuse_unknown_sections()
+    reader = type("_FileReader", (_Reader,), {"model_config": SettingsConfigDict(toml_file=path)})
+    try:
+        return Settings.model_validate(reader(**overrides).model_dump())
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"The setting '{name}' cannot be used: {first['msg']}.", _REMEDY) from error
+    except (SettingsError, tomllib.TOMLDecodeError) as error:
+        raise InvalidInput(f"The settings cannot be read: {error}.", _REMEDY) from error
+
+
+_REMEDY = "Every setting is described in noyau/config.py and by `noyau serve --show-settings`."
+
+
+def _refuse_unknown_sections() -> None:
+    """Environment variables of no section would be ignored; a typing mistake should be told."""
+    for name in os.environ:
+        if name.startswith("NOYAU_") and "__" in name:
+            section = name.removeprefix("NOYAU_").split("__")[0].lower()
+            if section not in Settings.model_fields:
+                raise InvalidInput(f"The environment variable {name} names no setting.", _REMEDY)
+
+
+def settings_to_json(settings: Settings) -> str:
+    """Settings as text, for a worker process."""
+    return settings.model_dump_json()
+
+
+def settings_from_json(text: str) -> Settings:
+    """Settings of the parent process, without looking at the environment or a file again."""
+    return Settings.model_validate_json(text)

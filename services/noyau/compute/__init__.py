@@ -1,1 +1,1 @@
-"""How work is spread over threads and, later, hosts."""
+"""Where the work runs: one protocol, threads of this process by default, many hosts later."""

@@ -1,0 +1,59 @@
+"""What a pipeline gets from the process that runs it, besides the spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from noyau.domain.access import AccessPolicy
+from noyau.domain.progress import MemoryLedger, Reporter, SilentReporter, UnitLedger
+
+if TYPE_CHECKING:  # both import torch
+    from noyau.inference.cache import BackendCache
+    from noyau.models.registry import ModelRegistry
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use.
+
+    Attributes:
+        max_voxels: largest image, voxels of one time point of one channel; None means no limit.
+        max_tile_voxels: largest input of one forward pass, voxels.
+        window_voxels: input of one forward pass when the caller does not give a tile: larger windows waste less on
+            halos and take more memory (about 200 bytes a voxel on a CPU).
+        max_images: most images in one job.
+    """
+
+    max_voxels: int | None = 8_000_000_000
+    max_tile_voxels: int = 64_000_000
+    window_voxels: int = 10_000_000
+    max_images: int = 100_000
+
+
+@dataclass(frozen=True)
+class PipelineContext:
+    """Everything a pipeline may touch.
+
+    Attributes:
+        registry: known models.
+        access: which paths and hosts may be read and written.
+        workdir: scratch folder of this job. It survives a restart; the runner removes it when the job has ended.
+        backends: loaded and compiled networks, kept warm by the worker process.
+        reporter: takes progress and says when to stop.
+        ledger: finished units of this job.
+        job_id: names the job in the provenance; a restarted job recognises its own output by it.
+        limits: what the job may use.
+        threads: threads for reading and decoding; None picks by the machine.
+    """
+
+    registry: ModelRegistry
+    access: AccessPolicy
+    workdir: Path
+    backends: BackendCache
+    reporter: Reporter = field(default_factory=SilentReporter)
+    ledger: UnitLedger = field(default_factory=MemoryLedger)
+    job_id: str = "local"
+    limits: Limits = Limits()
+    threads: int | None = None

@@ -28,7 +28,8 @@ class VoteParams:
 
     Attributes:
         foreground: probability threshold.
-        seed_mass: smallest smoothed vote mass of a centre, in voxels.
+        seed_mass: smallest smoothed vote mass of a centre, in voxels that vote for one point.
+        smooth: radius of the binomial kernel that smooths the votes, per axis z/y/x (variance = radius / 2).
         nms: radius of the window in which a centre must be the maximum, per axis z/y/x.
         weights: integer squared relative spacing z/y/x, so that squared distances stay exact integers
             (a voxel 2.2 times as long in z as in x has weight 5).
@@ -39,6 +40,7 @@ class VoteParams:
 
     foreground: float = 0.5
     seed_mass: float = 60.0
+    smooth: Index3 = (1, 2, 2)
     nms: Index3 = (3, 5, 5)
     weights: Index3 = (5, 1, 1)
     radius: int = 12

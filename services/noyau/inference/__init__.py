@@ -1,1 +1,1 @@
-"""Tiles in, dense quantised predictions out."""
+"""Tiles in, quantised dense predictions out."""

@@ -1,0 +1,159 @@
+"""Which places a request may read from and write to.
+
+A coordinator is started with a list of root folders and a list of remote hosts and buckets; a request that names
+anything else is refused before a byte is read. Links are resolved first, so that a link inside a root cannot lead
+out of it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from noyau.domain.errors import InvalidInput, NotFound, PermissionRefused
+
+REMOTE_SCHEMES = ("s3", "http", "https")
+
+
+@dataclass(frozen=True)
+class AccessPolicy:
+    """Where images may live.
+
+    Attributes:
+        roots: local folders (links are resolved); empty means every local path that the process can read.
+        remote_hosts: allowed remote places: `data.example.org`, `*.example.org`, `localhost:8000` for http and https,
+            `s3://bucket` or `s3://bucket/prefix` for S3, `*` for all. Empty means none.
+        s3_endpoint: URL of an S3 server other than Amazon's.
+        max_voxels: largest volume (z*y*x of one time point and channel); None means no limit.
+    """
+
+    roots: tuple[str, ...] = ()
+    remote_hosts: tuple[str, ...] = ()
+    s3_endpoint: str | None = None
+    max_voxels: int | None = None
+
+    @classmethod
+    def everything(cls, s3_endpoint: str | None = None, max_voxels: int | None = None) -> AccessPolicy:
+        """The policy of a private server on the user's own machine: what the user can read, Noyau can."""
+        return cls((), ("*",), s3_endpoint, max_voxels)
+
+    def check(self, uri: str, write: bool = False) -> str:
+        """The canonical form of `uri`: an absolute path without links, or `s3://...`, `http(s)://...`.
+
+        Args:
+            uri: path, `file://`, `s3://bucket/key` or `http(s)://host/path`.
+            write: the place is going to be written: it may be absent, and http is refused.
+
+        Raises:
+            PermissionRefused: outside the roots, the hosts or the buckets.
+            NotFound: nothing is at a local path that is to be read.
+            InvalidInput: not a place that Noyau knows how to open.
+        """
+        scheme = uri.split("://", 1)[0].lower() if "://" in uri else "file"
+        if scheme == "file":
+            return self._check_local(uri, write)
+        if scheme in REMOTE_SCHEMES:
+            return self._check_remote(uri, scheme, write)
+        raise InvalidInput(
+            f"'{uri}' has the unknown scheme '{scheme}://'.",
+            "Images are named by a path, file://, s3:// or http(s)://.",
+        )
+
+    def _check_local(self, uri: str, write: bool) -> str:
+        path = resolve_local(uri)
+        if self.roots and not any(path.is_relative_to(_resolved_root(root)) for root in self.roots):
+            raise PermissionRefused(
+                f"'{uri}' is outside the folders that this server may use.",
+                "An operator can add its folder to the setting `roots` (after links are resolved, the path must lie "
+                "under one of them).",
+            )
+        if not write and not path.exists():
+            raise NotFound(f"There is nothing at '{uri}'.", "Check the path; it is read on the server's machine.")
+        return str(path)
+
+    def _check_remote(self, uri: str, scheme: str, write: bool) -> str:
+        place = remote_place(uri)
+        if not any(_matches(entry, scheme, place) for entry in self.remote_hosts):
+            what = f"The bucket '{place.host}'" if scheme == "s3" else f"The host '{place.host}'"
+            raise PermissionRefused(
+                f"{what} is not among the remote places that this server may use.",
+                "An operator can add it to the setting `remote_hosts`.",
+            )
+        if write and scheme != "s3":
+            raise InvalidInput(f"'{place.uri}' cannot be written to.", "Give an output on a local disk or on S3.")
+        return place.uri
+
+
+@dataclass(frozen=True)
+class RemotePlace:
+    """A remote folder: scheme, host (or bucket) and normalised path without a leading slash."""
+
+    scheme: str
+    host: str
+    path: str
+
+    @property
+    def uri(self) -> str:
+        return f"{self.scheme}://{self.host}/{self.path}".rstrip("/")
+
+
+def remote_place(uri: str) -> RemotePlace:
+    """Takes a remote URI apart and normalises its path.
+
+    Raises:
+        InvalidInput: credentials or a query in the URL (they would end up in records and logs), or no host.
+    """
+    try:
+        parts = urlsplit(uri)
+        host = parts.netloc.rsplit("@", 1)[-1]
+    except ValueError as error:
+        raise InvalidInput(f"The URL cannot be read: {error}.") from error
+    if "@" in parts.netloc:
+        raise InvalidInput(
+            f"The URL of host '{host}' carries credentials.",
+            "Give credentials to the server (environment or AWS profile), never in a URL.",
+        )
+    if parts.query or parts.fragment:
+        raise InvalidInput(f"The URL on '{host}' carries a query.", "Name the folder of the image only.")
+    if not host or any(ord(c) < 32 for c in uri):
+        raise InvalidInput(f"'{uri!r}' names no host or bucket.")
+    path = posixpath.normpath("/" + parts.path).lstrip("/")
+    return RemotePlace(parts.scheme.lower(), host.lower() if parts.scheme != "s3" else host, path)
+
+
+def resolve_local(uri: str) -> Path:
+    """Absolute path without links of a path or a `file://` URI; the last parts may be absent."""
+    text = uri
+    if uri[:7].lower() == "file://":
+        parts = urlsplit(uri)
+        if parts.netloc not in ("", "localhost"):
+            raise InvalidInput(
+                f"'{uri}' names another machine.", "file:// takes an absolute path: file:///folder/image"
+            )
+        text = unquote(parts.path)
+    if not text.strip() or "\0" in text:
+        raise InvalidInput("The path of the image is empty or holds a zero byte.")
+    try:
+        return Path(text).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise InvalidInput(f"The path '{uri}' cannot be resolved: {error}.") from error
+
+
+def _resolved_root(root: str) -> Path:
+    return resolve_local(root)
+
+
+def _matches(entry: str, scheme: str, place: RemotePlace) -> bool:
+    if entry == "*":
+        return True
+    if scheme == "s3":
+        if not entry.startswith("s3://"):
+            return False
+        bucket, _, prefix = entry[5:].rstrip("/").partition("/")
+        inside = not prefix or place.path == prefix or place.path.startswith(prefix + "/")
+        return fnmatchcase(place.host, bucket) and inside
+    wanted = entry.split("://", 1)[-1].rstrip("/").lower()
+    return fnmatchcase(place.host, wanted) or fnmatchcase(place.host.rsplit(":", 1)[0], wanted)

@@ -32,7 +32,8 @@ class TorchBackend:
         self.precision = "float32" if device == "cpu" else "float16"
         self._ndim = ndim
         self._layout = torch.channels_last if ndim == 2 else torch.channels_last_3d
-        self._module = QuantisedNetwork(network).to(device=device, memory_format=self._layout).eval()
+        self._module = QuantisedNetwork(network).to(device).eval()
+        self._module.to(memory_format=self._layout)  # type: ignore[call-overload]  # torch's stubs leave this form out
         self._lock = Lock()
 
     def predict(self, batch: np.ndarray, *, check: Check = never_stop) -> np.ndarray:

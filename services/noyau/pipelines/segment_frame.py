@@ -1,0 +1,102 @@
+"""Finding the nuclei of one frame: predict and decode overlap, then the objects get their final numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from noyau.assembly.numbering import Numbering, number_objects, select
+from noyau.assembly.objects import Objects, merge, no_objects
+from noyau.compute.executor import Executor, Task
+from noyau.domain.progress import UnitLedger
+from noyau.inference.backend import Backend
+from noyau.pipelines.frames import Frame
+from noyau.pipelines.segment_tasks import DECODE, PREDICT, decode_tasks, predict_tasks
+
+Advance = Callable[[int, int], None]
+"""Told how many tiles and units are done, of how many."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The nuclei of a frame.
+
+    Attributes:
+        numbering: provisional identity -> final number 1..n of this frame.
+        objects: the kept nuclei in the order of their numbers; identity is the number.
+    """
+
+    numbering: Numbering
+    objects: Objects
+
+
+@dataclass(frozen=True)
+class Workforce:
+    """What does the work, and how much of it at a time.
+
+    Attributes:
+        executor: runs the tasks.
+        backend: the network.
+        threads: threads for decoding and writing.
+        batch: tiles per call of the network.
+    """
+
+    executor: Executor
+    backend: Backend
+    threads: int
+    batch: int
+
+    @property
+    def lanes(self) -> dict[str, int]:
+        """Steps at a time. The network has its own threads, so one window at a time keeps it busy."""
+        return {"read": 1, "network": 1, "store": 1, "decode": self.threads}
+
+    @property
+    def in_flight(self) -> dict[str, int]:
+        """Tasks at a time: one window in the network, one read ahead, one being stored."""
+        return {PREDICT: 3, DECODE: self.threads}
+
+
+def find_nuclei(
+    frame: Frame, work: Workforce, ledger: UnitLedger, check: Callable[[], None], advance: Advance
+) -> Found:
+    """Predicts and decodes what is not finished, then numbers the nuclei of the frame.
+
+    Args:
+        frame: the frame.
+        work: executor, network, threads.
+        ledger: finished tiles and units; they are skipped, and each new one is marked after it is stored.
+        check: raises when the work should stop.
+        advance: told of progress.
+    """
+    if not frame.intensity.is_flat:
+        _run_tasks(frame, work, ledger, check, advance)
+    parts = [] if frame.intensity.is_flat else [frame.provisional.objects(unit.name) for unit in frame.units]
+    objects = merge(parts) if parts else no_objects()
+    numbering = number_objects(objects, frame.plan.min_voxels)
+    return Found(numbering, select(objects, numbering))
+
+
+def _run_tasks(frame: Frame, work: Workforce, ledger: UnitLedger, check: Callable[[], None], advance: Advance) -> None:
+    tiles = _finished(ledger, PREDICT, frame.prefix)
+    units = _finished(ledger, DECODE, frame.prefix)
+    predictions, owners = predict_tasks(frame, work.backend, tiles, work.batch, check)
+    decodings = decode_tasks(frame, owners, units)
+    total = len(frame.plan.grid.tiles) + len(frame.units)
+    count = total - len(owners) - len(decodings)
+
+    def done(task: Task, result: Any) -> None:
+        nonlocal count
+        names = result if task.group == PREDICT else [result]
+        for name in names:
+            ledger.mark(task.group, frame.prefix + name)
+        count += len(names)
+        advance(count, total)
+
+    advance(count, total)
+    work.executor.run([*predictions, *decodings], lanes=work.lanes, in_flight=work.in_flight, done=done, check=check)
+
+
+def _finished(ledger: UnitLedger, stage: str, prefix: str) -> set[str]:
+    return {name.removeprefix(prefix) for name in ledger.finished(stage) if name.startswith(prefix)}

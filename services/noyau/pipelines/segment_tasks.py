@@ -1,0 +1,115 @@
+"""The tasks of one frame: tiles to predict, and units to decode as soon as the tiles around them are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from noyau.assembly.objects import summarise
+from noyau.compute.executor import Step, Task
+from noyau.decoding import vote
+from noyau.domain.errors import FailedPrecondition
+from noyau.domain.geometry import Box
+from noyau.domain.model import ModelInfo
+from noyau.inference.backend import Backend
+from noyau.pipelines.frames import Frame
+from noyau.planning.grid import Tile
+from noyau.planning.units import Unit
+
+PREDICT = "predict"
+DECODE = "decode"
+
+Check = Callable[[], None]
+
+
+def check_decoder(model: ModelInfo) -> None:
+    """Refuses a model whose decoder this version does not have."""
+    if model.decoder != "vote":
+        raise FailedPrecondition(
+            f"The model {model.ref} needs the decoder '{model.decoder}', which this version does not have.",
+            "Update Noyau, or take another model.",
+        )
+
+
+def predict_tasks(
+    frame: Frame, backend: Backend, finished: Collection[str], batch: int, check: Check
+) -> tuple[list[Task], dict[int, str]]:
+    """Tasks that predict the tiles which are not finished yet; each returns the names of its tiles.
+
+    Args:
+        frame: the frame.
+        backend: the network.
+        finished: names of finished tiles.
+        batch: tiles per task.
+        check: raises when the work should stop.
+
+    Returns:
+        The tasks, and the key of the task of each tile by the tile's index.
+    """
+    tiles = [tile for tile in frame.plan.grid.tiles if tile.name not in finished]
+    groups = [tuple(tiles[i : i + batch]) for i in range(0, len(tiles), batch)]
+    tasks = [
+        Task(
+            key=f"predict:{group[0].name}",
+            group=PREDICT,
+            steps=(
+                Step("read", partial(_read, frame, group)),
+                Step("network", partial(_forward, backend, check)),
+                Step("store", partial(_store, frame, group)),
+            ),
+        )
+        for group in groups
+    ]
+    return tasks, {tile.index: task.key for task, group in zip(tasks, groups, strict=True) for tile in group}
+
+
+def decode_tasks(frame: Frame, owners: Mapping[int, str], finished: Collection[str]) -> list[Task]:
+    """Tasks that decode the units which are not finished yet; each returns the name of its unit.
+
+    Args:
+        frame: the frame.
+        owners: key of the task that predicts a tile, by the tile's index; finished tiles are absent.
+        finished: names of finished units.
+    """
+    tasks = []
+    for unit in frame.units:
+        if unit.name not in finished:
+            tiles = frame.plan.grid.touching(_decoder_box(frame, unit.box))
+            needs = frozenset(owners[i] for i in tiles if i in owners)
+            tasks.append(Task(f"decode:{unit.name}", DECODE, (Step("decode", partial(_decode, frame, unit)),), needs))
+    return tasks
+
+
+def _read(frame: Frame, tiles: tuple[Tile, ...], _: Any) -> np.ndarray:
+    """Normalised windows, float32 (N, Z, Y, X)."""
+    return np.stack([frame.window(tile.padded) for tile in tiles])
+
+
+def _forward(backend: Backend, check: Check, windows: np.ndarray) -> np.ndarray:
+    return backend.predict(windows, check=check)
+
+
+def _store(frame: Frame, tiles: tuple[Tile, ...], predictions: np.ndarray) -> list[str]:
+    for tile, prediction in zip(tiles, predictions, strict=True):
+        inner = tile.core.relative_to(tile.padded.start).slices
+        frame.predictions.write(tile, prediction[(slice(None), *inner)])
+    return [tile.name for tile in tiles]
+
+
+def _decoder_box(frame: Frame, box: Box) -> Box:
+    """The part of the model's grid that decides about the labels of a box of the image."""
+    plan = frame.plan
+    return plan.scaling.to_model(box).grown(vote.halo(plan.vote)).clipped(plan.scaling.shape)
+
+
+def _decode(frame: Frame, unit: Unit, _: Any) -> str:
+    plan = frame.plan
+    block = _decoder_box(frame, unit.box)
+    core = plan.scaling.to_model(unit.box)
+    found = vote.decode(frame.predictions.read(block), block.start, plan.scaling.shape, plan.vote, core=core)
+    labels = plan.scaling.labels_to_image(found.labels, core.start, unit.box)
+    frame.provisional.write(unit.name, labels, summarise(labels, unit.box.start))
+    return unit.name

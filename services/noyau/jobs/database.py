@@ -1,0 +1,143 @@
+"""Connections and transactions on SQLite and PostgreSQL, and the one clock that leases are measured with.
+
+Clock: on PostgreSQL it is the database server's, whatever the clocks of the coordinators say. SQLite serves the
+processes of one host, so it is that host's. A step of the clock can at worst end a lease too early or too late;
+the fencing token keeps that safe: two workers may then compute the same unit, but only one can record anything.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from noyau.domain.errors import FailedPrecondition, InvalidInput, LimitExceeded, NoyauError, Unavailable
+
+_WRITE = "noyau_write"
+_BUSY_SECONDS = 30
+
+
+class Database:
+    """An engine with two kinds of transactions. Safe to use from several threads; call `close` at the end."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.label = engine.url.render_as_string(hide_password=True)
+        self.is_sqlite = engine.dialect.name == "sqlite"
+
+    @staticmethod
+    def open(url: str) -> Database:
+        """Connects lazily to `sqlite:///path`, a plain path, or `postgresql://...`.
+
+        Raises:
+            InvalidInput: the URL is neither, or a database in memory, which worker processes could not share.
+        """
+        parsed = _parse(url)
+        if parsed.get_backend_name() != "sqlite":
+            # Connections may have died while they waited in the pool (database restart, idle firewall).
+            return Database(sa.create_engine(parsed, pool_pre_ping=True))
+        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return Database(engine)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that may write. On SQLite it takes the write lock at once, so it never has to be retried.
+
+        Raises:
+            Unavailable: the database does not answer.
+            LimitExceeded: its disk is full.
+            FailedPrecondition: it is read-only.
+        """
+        with self._translated(), self._engine.connect() as raw:
+            connection = raw.execution_options(**{_WRITE: True})
+            with connection.begin():
+                yield connection
+
+    def now_us(self, connection: Connection) -> int:
+        """Microseconds since 1970 UTC by the clock that leases are measured with."""
+        if self.is_sqlite:
+            return time.time_ns() // 1000
+        return int(connection.scalar(sa.text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")) or 0)
+
+    def serialise(self, connection: Connection, name: str) -> None:
+        """Lets one transaction at a time pass that gives the same name; SQLite's write lock does that anyway."""
+        if not self.is_sqlite:
+            key = zlib.crc32(f"noyau:{name}".encode())
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turns failures of the database, not of our SQL, into errors that a caller understands."""
+        try:
+            yield
+        except (OperationalError, PoolTimeout, OSError) as error:
+            raise _explain(error, self.label) from error
+
+
+def _parse(url: str) -> URL:
+    if "://" not in url:
+        url = f"sqlite:///{url}"
+    remedy = "Give sqlite:///path/to/file.db or postgresql://user:password@host/database."
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        # The text may hold a password, so it is not repeated.
+        raise InvalidInput("The database URL cannot be read.", remedy) from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise InvalidInput("A database in memory cannot be shared with worker processes.", remedy)
+    if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
+        raise InvalidInput(f"Databases of type {parsed.drivername!r} are not supported.", remedy)
+    return parsed
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver must not open transactions by itself (https://docs.sqlalchemy.org/en/20/dialects/sqlite.html).
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    # FULL: what Submit acknowledged survives a power cut, too.
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _explain(error: Exception, label: str) -> NoyauError:
+    text = str(error.orig if isinstance(error, DBAPIError) else error).lower()
+    if "disk is full" in text or "no space left" in text:
+        return LimitExceeded(f"The disk of the job database {label} is full.", "Free some space and try again.")
+    if "readonly database" in text or "read-only" in text:
+        return FailedPrecondition(f"The job database {label} is read-only.", "Give the service the right to write it.")
+    if "not a database" in text:
+        return FailedPrecondition(f"{label} is not a database.", "Move the file away or give another path.")
+    return Unavailable(f"The job database {label} does not answer.", "Check that it runs and can be reached.")

@@ -1,0 +1,114 @@
+"""A worker process: `python -m noyau.jobs.worker`, started by a supervisor with its settings on standard input.
+
+It claims one job after the other and lives as long as its supervisor does. The supervisor ends it by closing the pipe
+(at once) or by the word `drain` (after the current job).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from noyau.domain.errors import NoyauError, Unavailable
+from noyau.jobs.codec import kind_of
+from noyau.jobs.config import WorkerConfig
+from noyau.jobs.context import Handlers, load_handlers
+from noyau.jobs.database import Database
+from noyau.jobs.identity import ProcessIdentity
+from noyau.jobs.runner import JobRunner
+from noyau.jobs.store import JobStore
+
+_LOG = logging.getLogger(__name__)
+DRAIN = "drain"
+_PR_SET_PDEATHSIG = 1
+_CLEANUP_POLL_SECONDS = 1.0
+_UNAVAILABLE_PAUSE_SECONDS = 1.0
+EXIT_ORPHAN = 76
+
+
+def main() -> int:
+    """Reads the settings, then works until told to stop. Returns the exit status."""
+    config = WorkerConfig.from_json(_read_line())
+    _die_with_parent()
+    # Ctrl-C in a terminal reaches the whole process group; stopping is the supervisor's business.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    draining = threading.Event()
+    threading.Thread(target=_listen, args=(draining,), name="noyau-stdin", daemon=True).start()
+    try:
+        handlers = load_handlers(config.handlers, config.handler_settings)
+    except NoyauError as error:
+        _LOG.error("the worker cannot start: %s", error)
+        return 1
+    store = JobStore(Database.open(config.database), config.limits)
+    try:
+        work(store, handlers, config, draining)
+    finally:
+        store.close()
+    return 0
+
+
+def work(store: JobStore, handlers: Handlers, config: WorkerConfig, draining: threading.Event) -> None:
+    """Claims and runs jobs until `draining` is set."""
+    runner = JobRunner(store, Path(config.workdir), config.times)
+    me = str(ProcessIdentity.of())
+    kinds = tuple(handlers)
+    next_cleanup = 0.0
+    while not draining.is_set():
+        try:
+            lease = store.claim(me, kinds=kinds, lease_seconds=config.times.lease)
+            if lease is not None:
+                runner.run(lease, handlers[kind_of(lease.job.spec)])
+                continue
+            if time.monotonic() >= next_cleanup:
+                left = store.claim_cleanup(me, kinds=kinds)
+                if left is not None:
+                    runner.clean(left, handlers[kind_of(left.spec)])
+                    continue
+                next_cleanup = time.monotonic() + _CLEANUP_POLL_SECONDS
+            draining.wait(config.times.claim_poll)
+        except Unavailable as error:
+            _LOG.warning("the worker waits for the job database: %s", error)
+            draining.wait(_UNAVAILABLE_PAUSE_SECONDS)
+
+
+def _read_line() -> str:
+    """The first line of standard input, byte by byte.
+
+    Not through `sys.stdin`: a thread that waits in its buffer would keep the interpreter from shutting down.
+    """
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            raise SystemExit("This program is started by the Noyau service, not by hand.")
+        line += byte
+    return line.decode()
+
+
+def _listen(draining: threading.Event) -> None:
+    """Waits for `drain` or for the end of the pipe, which means that the supervisor is gone."""
+    while text := os.read(0, 64):
+        if DRAIN.encode() in text:
+            draining.set()
+    os._exit(EXIT_ORPHAN)
+
+
+def _die_with_parent() -> None:
+    """Asks Linux to kill this process when the supervisor dies (prctl(2)).
+
+    The pipe alone would not do: its thread cannot run while native code keeps Python's global lock.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -86,9 +86,10 @@ class JobSettings(Section):
         default=None, ge=1, le=1024, description="Threads per worker; default: the processors divided by the workers."
     )
     lease_seconds: float = Field(
-        default=30.0, gt=0, description="A job whose worker is silent for longer is taken over."
+        default=15.0, gt=0, description="How long a worker on a lost host is believed alive without a heartbeat."
     )
-    max_attempts: int = Field(default=5, ge=1, description="How often a job is started before it counts as failed.")
+    running_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that run at once.")
+    queued_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that may wait.")
 
 
 class AccessSettings(Section):
@@ -96,17 +97,20 @@ class AccessSettings(Section):
 
     roots: tuple[str, ...] = Field(
         default=(),
-        description="Folders, and s3://bucket prefixes, under which images must lie. Empty: all the user may touch.",
+        description="Folders under which local images must lie; `noyau serve` takes its own folder if none.",
     )
-    remote_hosts: tuple[str, ...] = Field(default=(), description="Hosts from which http(s) images may be read.")
+    remote_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts for http(s), and s3://bucket or s3://bucket/prefix, with * as a wildcard. Empty: none.",
+    )
     s3_endpoint: str | None = Field(default=None, description="URL of an S3 service other than Amazon's.")
 
 
 class LimitSettings(Section):
     """How large a request may be."""
 
-    image_voxels: int = Field(default=64_000_000_000, ge=1, description="Voxels of one time point of one channel.")
-    tile_voxels: int = Field(default=512**3, ge=1, description="Voxels of one tile core.")
+    image_voxels: int = Field(default=8_000_000_000, ge=1, description="Voxels of one time point of one channel.")
+    tile_voxels: int = Field(default=64_000_000, ge=1, description="Voxels of one tile with its halo.")
     images: int = Field(default=10_000, ge=1, description="Image references in one job.")
     previews_waiting: int = Field(default=8, ge=0, description="Previews that may wait for the one that runs.")
 

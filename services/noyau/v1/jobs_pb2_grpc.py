@@ -97,7 +97,7 @@ class JobServiceServicer:
 
     def Cancel(self, request, context):
         """Asks a job to stop and answers when it has, or after two seconds at most with the state it is in by then.
-        Cancelling a job that has ended already changes nothing. NOT_FOUND.
+        Cancelling a cancelled job changes nothing. NOT_FOUND, FAILED_PRECONDITION (it has succeeded or failed).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,7 @@ class JobServiceStub:
     """
     Cancel: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.CancelJobResponse]
     """Asks a job to stop and answers when it has, or after two seconds at most with the state it is in by then.
-    Cancelling a job that has ended already changes nothing. NOT_FOUND.
+    Cancelling a cancelled job changes nothing. NOT_FOUND, FAILED_PRECONDITION (it has succeeded or failed).
     """
 
 @_typing.type_check_only
@@ -67,7 +67,7 @@ class JobServiceAsyncStub(JobServiceStub):
     """
     Cancel: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.CancelJobResponse]  # type: ignore[assignment]
     """Asks a job to stop and answers when it has, or after two seconds at most with the state it is in by then.
-    Cancelling a job that has ended already changes nothing. NOT_FOUND.
+    Cancelling a cancelled job changes nothing. NOT_FOUND, FAILED_PRECONDITION (it has succeeded or failed).
     """
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -115,7 +115,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.CancelJobResponse, _abc.Awaitable[_jobs_pb2.CancelJobResponse]]:
         """Asks a job to stop and answers when it has, or after two seconds at most with the state it is in by then.
-        Cancelling a job that has ended already changes nothing. NOT_FOUND.
+        Cancelling a cancelled job changes nothing. NOT_FOUND, FAILED_PRECONDITION (it has succeeded or failed).
         """
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,107 @@
+"""The gRPC server: all services on one port, with health, reflection, limits and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
+from grpc_reflection.v1alpha import reflection
+
+from noyau.api.binding import Binding
+from noyau.api.guard import Guard
+from noyau.api.inference import InferenceServicer
+from noyau.api.jobs import JobServicer
+from noyau.api.models import ModelServicer
+from noyau.api.ports import Jobs, Models, Preflight, Previewer
+from noyau.api.preview import PreviewServicer
+from noyau.api.threads import Threads
+from noyau.oip import open_inference_pb2, open_inference_pb2_grpc
+from noyau.v1 import jobs_pb2, jobs_pb2_grpc, models_pb2, models_pb2_grpc, preview_pb2, preview_pb2_grpc
+
+# What a crop of the largest size needs beside its pixels; typed contents of small tensors fit as well.
+MESSAGE_OVERHEAD = 2**20
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the servicers work with."""
+
+    jobs: Jobs
+    models: Models
+    previewer: Previewer
+    preflight: Preflight
+
+
+class ApiServer:
+    """Serves until `stop`. Create and use it inside one event loop.
+
+    Args:
+        services: the real things behind the servicers.
+        binding: where to listen.
+        crop_bytes: largest crop of a preview.
+        concurrent_calls: calls served at once; more are refused with RESOURCE_EXHAUSTED.
+    """
+
+    def __init__(self, services: Services, binding: Binding, *, crop_bytes: int, concurrent_calls: int) -> None:
+        self._threads = Threads()
+        self._draining = asyncio.Event()
+        self._health = health.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[Guard()],
+            maximum_concurrent_rpcs=concurrent_calls,
+            options=[
+                ("grpc.max_receive_message_length", crop_bytes + MESSAGE_OVERHEAD),
+                # Labels and probabilities of a crop of bytes are eight times as large.
+                ("grpc.max_send_message_length", -1),
+                # Two services must not share a port by accident.
+                ("grpc.so_reuseport", 0),
+                # A client that vanished without a word is noticed, and its streams end.
+                ("grpc.keepalive_time_ms", 30_000),
+                ("grpc.keepalive_timeout_ms", 10_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ],
+        )
+        self._names = self._register(services, crop_bytes)
+        self.address = binding.add_to(self._server)
+
+    def _register(self, services: Services, crop_bytes: int) -> tuple[str, ...]:
+        server: Any = self._server
+        jobs = JobServicer(services.jobs, services.preflight, self._threads, self._draining)
+        jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(services.models, self._threads), server)
+        previews = PreviewServicer(services.previewer, crop_bytes)
+        preview_pb2_grpc.add_PreviewServiceServicer_to_server(previews, server)
+        inference = InferenceServicer(services.models, services.previewer, self._threads, self._draining, crop_bytes)
+        open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = tuple(
+            module.DESCRIPTOR.services_by_name[name].full_name
+            for module, name in (
+                (jobs_pb2, "JobService"),
+                (models_pb2, "ModelService"),
+                (preview_pb2, "PreviewService"),
+                (open_inference_pb2, "GRPCInferenceService"),
+            )
+        )
+        reflection.enable_server_reflection(
+            (*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME), server
+        )
+        return names
+
+    async def start(self) -> None:
+        """Begins to take calls."""
+        await self._server.start()
+        for name in self._names:
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace: float) -> None:
+        """Tells health watchers and Watch streams at once, lets other calls end within `grace` seconds."""
+        self._draining.set()
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+        self._threads.close()

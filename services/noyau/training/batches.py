@@ -1,0 +1,92 @@
+"""Training batches as a pure function of the run's seed and the step.
+
+Nothing is kept between steps, so a resumed run draws the very patches that the uninterrupted one would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from noyau.domain.errors import InvalidInput
+from noyau.training.augmentation import augment, compress, empty_patch
+from noyau.training.config import AugmentConfig, TrainConfig
+from noyau.training.dataset import Pair, sampling_weights
+from noyau.training.sampling import cut, draw_centre, draw_matrix
+from noyau.training.targets import Targets, make_targets
+
+Batch = tuple[torch.Tensor, Targets]
+
+# Separates the random numbers of validation crops from those of the training steps.
+_FIXED_STREAM = 1 << 40
+
+
+class BatchSource:
+    """Draws batches from real and synthetic pairs.
+
+    Args:
+        config: patch, batch size, seed, shares and augmentation.
+        real: pairs to train on.
+        synthetic: generated pairs; drawn with probability `config.synthetic_fraction`.
+    """
+
+    def __init__(self, config: TrainConfig, real: Sequence[Pair], synthetic: Sequence[Pair] = ()) -> None:
+        if not real and not synthetic:
+            raise InvalidInput("There is no pair to train on.", "Check the data paths and the validation split.")
+        self._config = config
+        self._pools = [list(real), list(synthetic)]
+        self._weights = [sampling_weights(pool) if pool else np.zeros(0) for pool in self._pools]
+
+    def batch(self, step: int) -> Batch:
+        """Inputs (N, 1, *patch) and targets of a training step."""
+        items = [self._item(np.random.default_rng([self._config.seed, step, i])) for i in range(self._config.batch)]
+        return _stack(items)
+
+    def fixed_crops(self, count: int) -> list[Batch]:
+        """Crops without augmentation, the same in every run of one seed, to follow the loss on validation data."""
+        crops = []
+        for index in range(count):
+            rng = np.random.default_rng([self._config.seed, _FIXED_STREAM + index])
+            pair = self._pools[0][index % len(self._pools[0])]
+            patch = self._config.patch_shape
+            matrix = np.eye(len(patch))
+            raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
+            targets = make_targets(raw.labels, pair.objects.ids, raw.centres, raw.radii, raw.known)
+            crops.append(_stack([(compress(raw.image, self._config.normalisation), targets)]))
+        return crops
+
+    def _item(self, rng: np.random.Generator) -> tuple[torch.Tensor, Targets]:
+        config, patch = self._config, self._config.patch_shape
+        if rng.random() < config.augment.empty:
+            return empty_patch(patch, rng, config.normalisation), _nothing(patch)
+        synthetic = bool(self._pools[1]) and (not self._pools[0] or rng.random() < config.synthetic_fraction)
+        pool, weights = self._pools[synthetic], self._weights[synthetic]
+        pair = pool[int(rng.choice(len(pool), p=weights))]
+        return _draw(pair, patch, rng, config.augment, config)
+
+
+def _draw(
+    pair: Pair, patch: tuple[int, ...], rng: np.random.Generator, wide: AugmentConfig, config: TrainConfig
+) -> tuple[torch.Tensor, Targets]:
+    matrix = draw_matrix(rng, len(patch), wide)
+    raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
+    targets = make_targets(raw.labels, pair.objects.ids, raw.centres, raw.radii, raw.known)
+    return augment(raw.image, rng, wide, config.normalisation), targets
+
+
+def _nothing(patch: tuple[int, ...]) -> Targets:
+    """Targets of a patch without nuclei."""
+    zeros, ones = torch.zeros((1, *patch)), torch.ones((1, *patch))
+    return Targets(zeros, torch.zeros((len(patch), *patch)), ones, zeros.clone())
+
+
+def _stack(items: Sequence[tuple[torch.Tensor, Targets]]) -> Batch:
+    targets = [t for _, t in items]
+    return torch.stack([x[None] for x, _ in items]), Targets(
+        torch.stack([t.foreground for t in targets]),
+        torch.stack([t.offsets for t in targets]),
+        torch.stack([t.foreground_weight for t in targets]),
+        torch.stack([t.offset_weight for t in targets]),
+    )

@@ -1,0 +1,130 @@
+"""Everything that decides a training run, as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from noyau.domain.errors import InvalidInput
+from noyau.domain.model import Normalisation
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How widely training patches vary. Probabilities are per patch; intensities are in units of (p_high - p_low).
+
+    Attributes:
+        zoom_wide: log-uniform range of the isotropic zoom (patch voxels per source voxel) of `zoom_wide_share` of the
+            patches; the others are drawn around 1 with standard deviation `zoom_sd` of the logarithm.
+        zoom_axis: largest logarithm of the further zoom of each axis.
+        gain: largest absolute logarithm of the brightness factor.
+        offset: standard deviation of the added background.
+        gamma, blur, bias_field, attenuation, noise, thin_planes, empty: probabilities.
+        noise_read, noise_shot: largest standard deviations.
+    """
+
+    zoom_wide: tuple[float, float] = (0.55, 1.7)
+    zoom_wide_share: float = 0.35
+    zoom_sd: float = 0.16
+    zoom_axis: float = 0.15
+    gain: float = 0.9
+    offset: float = 0.05
+    gamma: float = 0.3
+    blur: float = 0.35
+    bias_field: float = 0.4
+    attenuation: float = 0.25
+    noise: float = 0.6
+    noise_read: float = 0.10
+    noise_shot: float = 0.12
+    thin_planes: float = 0.15
+    empty: float = 0.015
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    Attributes:
+        name: model name, e.g. `nuclei-3d`.
+        ndim: 2 or 3.
+        data: npz files, folders or glob patterns with real pairs (`image`, `labels`).
+        synthetic: the same for synthetic pairs; they are never used for validation.
+        synthetic_count: synthetic pairs that the run generates for itself, from `seed`, beside those of `synthetic`.
+        synthetic_fraction: share of the patches that come from synthetic pairs.
+        val: file name patterns (of the stem, e.g. `Emb10_*`) that are validation and never trained on.
+        val_percent: further share of the files, chosen by a hash of folder and stem, that is validation.
+        out: folder for checkpoints, logs and weights.
+        minutes: wall-clock budget; None for no limit.
+        max_steps: step budget; None for no limit. One of the two must be given.
+        patch: patch in voxels, z/y/x or y/x; multiples of the network's stride.
+        batch: patches per step.
+        lr: peak learning rate (AdamW, linear warm-up, cosine decay to 1%).
+        warmup: steps of the warm-up.
+        weight_decay: of AdamW.
+        clip: largest gradient norm.
+        ema: decay of the exponential moving average of the weights.
+        seed: decides the initial weights and every patch.
+        threads: torch threads; 0 leaves torch's choice.
+        device: `cpu` or `cuda`.
+        checkpoint_minutes: time between checkpoints.
+        validate_every: steps between validations; 0 for none.
+        val_limit: validation images per validation while training (spread evenly over the set); 0 for all.
+        resume: go on from the checkpoint in `out`.
+        voxel_size: micrometres that the data has, z/y/x; None for a model that works in pixels.
+        architecture, arguments: the network; empty arguments take the shipped shape for `ndim`.
+    """
+
+    name: str
+    ndim: int
+    data: tuple[str, ...]
+    out: Path
+    synthetic: tuple[str, ...] = ()
+    synthetic_count: int = 0
+    synthetic_fraction: float = 0.0
+    val: tuple[str, ...] = ()
+    val_percent: int = 0
+    minutes: float | None = None
+    max_steps: int | None = None
+    patch: tuple[int, ...] = ()
+    batch: int = 2
+    lr: float = 3e-3
+    warmup: int = 50
+    weight_decay: float = 1e-3
+    clip: float = 5.0
+    ema: float = 0.995
+    seed: int = 0
+    threads: int = 0
+    device: str = "cpu"
+    checkpoint_minutes: float = 4.0
+    validate_every: int = 0
+    val_limit: int = 6
+    resume: bool = False
+    voxel_size: tuple[float, float, float] | None = None
+    architecture: str = "vote-unet"
+    arguments: dict[str, Any] = field(default_factory=dict)
+    normalisation: Normalisation = field(default_factory=lambda: Normalisation(low=25.0, high=99.8))
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if self.ndim not in (2, 3):
+            raise InvalidInput(f"A model has 2 or 3 dimensions, not {self.ndim}.")
+        if self.minutes is None and self.max_steps is None:
+            raise InvalidInput("The training run has no end.", "Give a number of minutes or of steps.")
+        if not 0.0 <= self.synthetic_fraction <= 1.0:
+            raise InvalidInput(f"The synthetic share {self.synthetic_fraction} is not between 0 and 1.")
+        if self.patch and len(self.patch) != self.ndim:
+            raise InvalidInput(f"The patch {self.patch} does not have {self.ndim} dimensions.")
+        if self.batch < 1:
+            raise InvalidInput(f"The batch size {self.batch} is not positive.")
+
+    @property
+    def patch_shape(self) -> tuple[int, ...]:
+        """The patch, or the default one of the dimension."""
+        return self.patch or ((32, 80, 80) if self.ndim == 3 else (192, 192))
+
+    def record(self) -> dict[str, Any]:
+        """The run as JSON-ready data, for checkpoints and model cards."""
+        values = asdict(self)
+        values["out"] = str(self.out)
+        return values

@@ -50,20 +50,23 @@ def nearest(centres: Centres, votes: Votes, full_shape: Index3, params: VotePara
     if count == 0 or votes.target.size == 0:
         return np.zeros(votes.target.size, np.int64)
     best = _paint(centres, votes.landing, full_shape, params)[votes.target]
-    rank = np.where(best == np.iinfo(best.dtype).max, count, best % best.dtype.type(count))
-    return np.append(centres.identity, 0)[rank]
+    rank = best - best // (count + 1) * (count + 1)
+    identity: np.ndarray = np.append(centres.identity, 0)[rank]
+    return identity
 
 
 def _paint(centres: Centres, box: Box, full_shape: Index3, params: VoteParams) -> np.ndarray:
-    """The smallest of `distance * count + rank` over the centres whose ball covers a voxel, flat over the box.
+    """The smallest of `distance * (count + 1) + rank` over the centres whose ball covers a voxel, flat over the box.
 
-    It holds the nearest centre and the rule for ties at once, and a minimum does not depend on the order.
+    Voxels in no ball have the rank `count`. The value holds the nearest centre and the rule for ties at once, and a
+    minimum does not depend on the order.
     """
     count, shape = len(centres.identity), box.shape
-    kind = np.int32 if (params.radius**2 + 1) * count < 2**31 else np.int64
-    best = np.full(box.voxels, np.iinfo(kind).max, kind)
+    nothing = (params.radius**2 + 1) * (count + 1) + count
+    kind = np.int32 if nothing < 2**31 else np.int64
+    best = np.full(box.voxels, nothing, kind)
     offsets, distance = ball(params, full_shape)
-    cost, rank = (distance * count).astype(kind), np.arange(count, dtype=kind)
+    cost, rank = (distance * (count + 1)).astype(kind), np.arange(count, dtype=kind)
     position = centres.position - np.array(box.start)
     margin = np.abs(offsets).max(axis=0)
     whole = ((position >= margin) & (position + margin < shape)).all(axis=1)

@@ -65,7 +65,7 @@ def find_peaks(density: np.ndarray, origin: Index3, full_shape: Index3, threshol
     flat = density.reshape(-1)
     shape = as_index(density.shape)
     alive = np.flatnonzero(flat >= threshold)
-    offsets = _window(nms)
+    offsets = window(nms)
     start = 0
     while alive.size and start < len(offsets):
         stop = start + max(1, _STEP // alive.size)
@@ -75,7 +75,7 @@ def find_peaks(density: np.ndarray, origin: Index3, full_shape: Index3, threshol
     return Centres(position, identities(position, full_shape), flat[alive].astype(np.int64))
 
 
-def _window(nms: Index3) -> np.ndarray:
+def window(nms: Index3) -> np.ndarray:
     """Offsets of the window without its middle, int64 (K, 3), the nearest first because they beat most."""
     axes = [np.arange(-radius, radius + 1) for radius in nms]
     offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

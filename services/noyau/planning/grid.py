@@ -89,6 +89,8 @@ class Grid:
     def touching(self, box: Box) -> tuple[int, ...]:
         """Indices of the tiles whose cores intersect a box (which may leave the image)."""
         box = box.clipped(self.shape)
+        if not box.voxels:
+            return ()
         ranges = [
             [i for i in range(len(cuts) - 1) if cuts[i] < stop and start < cuts[i + 1]]
             for cuts, start, stop in zip(self.cuts, box.start, box.stop, strict=True)

@@ -87,11 +87,14 @@ def decode(
         InvalidInput: the prediction has another type or shape.
     """
     block = Box((0, 0, 0), check_prediction(pred)).shifted(origin)
-    votes = cast_votes(pred, block, full_shape, params)
-    centres = _centres(votes, full_shape, params)
     if core is None or core == block:
-        return _label(votes, centres, full_shape, params)
+        votes = cast_votes(pred, block, full_shape, params)
+        return _label(votes, _centres(votes, full_shape, params), full_shape, params)
     core = core.intersection(block)
+    # Votes that land further away than this decide about centres that no voxel of the core can join.
+    rivals = as_index(n + s for n, s in zip(params.nms, params.smooth, strict=True))
+    landing = core.grown(centre_reach(params)).grown(rivals).intersection(block)
+    centres = _centres(cast_votes(pred, block, full_shape, params, landing=landing), full_shape, params)
     part = (slice(None), *core.relative_to(origin).slices)
     return assign(pred[part], core.start, full_shape, params, centres)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.spatial import cKDTree
 
+from noyau.domain.geometry import VoxelSize
 from noyau.training.synthetic.draws import uniform
 from noyau.training.synthetic.shapes import Nucleus
 
@@ -81,11 +82,11 @@ def _ball(rng: np.random.Generator, count: int, extent: np.ndarray, diameter: fl
     axes = extent > 0
     cell = max(3.2 * diameter, 0.92 * diameter * count ** (1 / 3) * 2.2)
     balls = max(1, int(np.prod(extent[axes] // (1.3 * cell))))
-    middles = extent * (0.5 + rng.uniform(-0.12, 0.12, 3)) if balls == 1 else rng.uniform(0, 1, (balls, 3)) * extent
+    middles = extent * (0.5 + rng.uniform(-0.07, 0.07, 3)) if balls == 1 else rng.uniform(0, 1, (balls, 3)) * extent
     middles = np.atleast_2d(middles)
     largest = float(extent[axes].min()) * uniform(rng, (0.36, 0.5))
     hollow = count >= 16 and rng.random() < 0.6
-    needed = diameter * max(1.0, 0.62 * (count / balls) ** (1 / 3)) * (1.25 if hollow else 1.0)
+    needed = diameter * max(1.0, 0.75 * (count / balls) ** (1 / 3)) * (1.1 if hollow else 1.0)
     radius = max(min(largest, 2.2 * needed), needed)
     directions = rng.normal(size=(count, 3)) * axes
     directions /= np.sqrt((directions**2).sum(axis=1, keepdims=True)) + 1e-9
@@ -104,7 +105,9 @@ def _ball(rng: np.random.Generator, count: int, extent: np.ndarray, diameter: fl
     return middles[rng.integers(0, len(middles), count)] + offsets * radius, normals
 
 
-def settle(nuclei: Sequence[Nucleus], rng: np.random.Generator, touching: float, flat: bool) -> list[Nucleus]:
+def settle(
+    nuclei: Sequence[Nucleus], rng: np.random.Generator, touching: float, flat: bool, voxel: VoxelSize
+) -> list[Nucleus]:
     """Pushes overlapping nuclei apart, then moves a fraction of them into contact with their neighbour.
 
     Args:
@@ -112,6 +115,7 @@ def settle(nuclei: Sequence[Nucleus], rng: np.random.Generator, touching: float,
         rng: source of randomness.
         touching: fraction of nuclei moved into contact, where a neighbour is near enough.
         flat: a 2D scene.
+        voxel: micrometres; nuclei that do not touch keep a gap of about one voxel.
 
     Returns:
         The same shapes at their final places.
@@ -123,14 +127,14 @@ def settle(nuclei: Sequence[Nucleus], rng: np.random.Generator, touching: float,
     centres += rng.normal(size=centres.shape) * 1e-3 * ([0, 1, 1] if flat else [1, 1, 1])
     to_unit = np.array([n.to_unit for n in nuclei])
     longest = max(float(n.radii.max()) for n in nuclei)
+    gap = np.array(tuple(voxel)) * ([0, 1, 1] if flat else [1, 1, 1])
     # A little more than touching: most nuclei in tissue are close, not in contact.
-    for _ in range(30):
-        if not _push(centres, to_unit, longest, 1.06):
+    for _ in range(40):
+        if not _push(centres, to_unit, longest, 1.08, gap):
             break
-    for i in np.flatnonzero(rng.random(len(nuclei)) < touching / 1.6):
-        _pull(centres, to_unit, int(i))
+    _bring_together(rng, centres, to_unit, longest, touching)
     for _ in range(6):
-        _push(centres, to_unit, longest, 0.88)
+        _push(centres, to_unit, longest, 0.88, np.zeros(3))
     return [n.moved(c) for n, c in zip(nuclei, centres, strict=True)]
 
 
@@ -139,9 +143,12 @@ def _radius_towards(to_unit: np.ndarray, directions: np.ndarray) -> np.ndarray:
     return 1 / np.sqrt((np.einsum("nij,nj->ni", to_unit, directions) ** 2).sum(axis=1))
 
 
-def _push(centres: np.ndarray, to_unit: np.ndarray, longest: float, apart: float) -> bool:
-    """One round of moving overlapping pairs apart, in place; True when something moved."""
-    pairs = cKDTree(centres).query_pairs(2 * longest * apart, output_type="ndarray")
+def _push(centres: np.ndarray, to_unit: np.ndarray, longest: float, apart: float, gap: np.ndarray) -> bool:
+    """One round of moving pairs apart that are too close, in place; True when something moved far.
+
+    Pairs keep `apart` times the sum of their radii, and the `gap` (micrometres z/y/x) in their direction.
+    """
+    pairs = cKDTree(centres).query_pairs(2 * longest * apart + gap.max(), output_type="ndarray")
     if len(pairs) == 0:
         return False
     i, j = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].T
@@ -149,16 +156,43 @@ def _push(centres: np.ndarray, to_unit: np.ndarray, longest: float, apart: float
     distance = np.sqrt((between**2).sum(axis=1))
     between /= np.maximum(distance, 1e-9)[:, None]
     reach = _radius_towards(to_unit[i], between) + _radius_towards(to_unit[j], between)
-    missing = np.maximum(apart * reach - distance, 0)
+    wanted = apart * reach + np.sqrt(((between * gap) ** 2).sum(axis=1))
+    missing = np.maximum(wanted - distance, 0)
     # Pairs move all at once, so each moves a part of its way or dense scenes would explode.
-    step = between * (0.35 * missing)[:, None]
+    step = between * (0.45 * missing)[:, None]
     np.add.at(centres, i, -step)
     np.add.at(centres, j, step)
     return bool(missing.max() > 0.01 * longest)
 
 
-def _pull(centres: np.ndarray, to_unit: np.ndarray, i: int) -> None:
-    """Moves nucleus i into contact with its nearest neighbour, when that is not too far away."""
+def _contacts(centres: np.ndarray, to_unit: np.ndarray, longest: float) -> np.ndarray:
+    """Which nuclei (bool, n) are as good as touching another one."""
+    touching = np.zeros(len(centres), bool)
+    pairs = cKDTree(centres).query_pairs(2.1 * longest, output_type="ndarray")
+    if len(pairs):
+        i, j = pairs.T
+        between = centres[j] - centres[i]
+        distance = np.maximum(np.sqrt((between**2).sum(axis=1)), 1e-9)
+        between /= distance[:, None]
+        reach = _radius_towards(to_unit[i], between) + _radius_towards(to_unit[j], between)
+        touching[pairs[distance < 1.04 * reach].ravel()] = True
+    return touching
+
+
+def _bring_together(
+    rng: np.random.Generator, centres: np.ndarray, to_unit: np.ndarray, longest: float, wanted: float
+) -> None:
+    """Pulls free nuclei to their neighbours, in place, until the wanted fraction touches."""
+    touching = _contacts(centres, to_unit, longest)
+    for i in rng.permutation(np.flatnonzero(~touching)):
+        if touching.mean() >= wanted:
+            return
+        if not touching[i] and (j := _pull(centres, to_unit, int(i))) is not None:
+            touching[[i, j]] = True
+
+
+def _pull(centres: np.ndarray, to_unit: np.ndarray, i: int) -> int | None:
+    """Moves nucleus i into contact with its nearest neighbour, when that is not too far away; says which."""
     offsets = centres - centres[i]
     distances = np.sqrt((offsets**2).sum(axis=1))
     distances[i] = np.inf
@@ -167,3 +201,5 @@ def _pull(centres: np.ndarray, to_unit: np.ndarray, i: int) -> None:
     reach = float((_radius_towards(to_unit[[i]], between) + _radius_towards(to_unit[[j]], between))[0])
     if distances[j] < 2.0 * reach:
         centres[i] = centres[j] - between[0] * reach * CONTACT
+        return j
+    return None

@@ -26,6 +26,7 @@ class Optics:
     tail: float
     photons: float
     read_noise: float
+    multiplied: bool
     specks: float
     resampled: float
     offset: float
@@ -35,6 +36,7 @@ class Optics:
 
 def draw_optics(rng: np.random.Generator, ranges: OpticsRanges, diameter: float) -> Optics:
     """Draws a microscope that still resolves nuclei of the given diameter (micrometres)."""
+    photons = log_uniform(rng, ranges.photons)
     return Optics(
         background=uniform(rng, ranges.background),
         haze=uniform(rng, ranges.haze),
@@ -44,8 +46,10 @@ def draw_optics(rng: np.random.Generator, ranges: OpticsRanges, diameter: float)
         psf=min(log_uniform(rng, ranges.psf), 0.12 * diameter),
         elongation=uniform(rng, ranges.elongation),
         tail=uniform(rng, ranges.tail),
-        photons=log_uniform(rng, ranges.photons),
-        read_noise=uniform(rng, ranges.read_noise),
+        photons=photons,
+        # More read noise than this would hide nuclei altogether.
+        read_noise=min(uniform(rng, ranges.read_noise), 0.25 * photons),
+        multiplied=bool(rng.random() < ranges.multiplied),
         specks=uniform(rng, ranges.specks),
         resampled=uniform(rng, (0.4, 0.9)) if rng.random() < ranges.resampled else 0.0,
         offset=uniform(rng, ranges.offset),
@@ -74,7 +78,7 @@ def expose(
     light = _spread(signal, voxel, optics, flat)
     if optics.haze > 0:
         glow = _coarse_blur(signal, [0 if flat else diameter, diameter, diameter], voxel)
-        cloud = np.exp(0.5 * smooth_field(rng, shape, (1 if flat else 3, 5, 5)))
+        cloud = np.exp(0.35 * smooth_field(rng, shape, (1 if flat else 3, 5, 5)))
         light += np.float32(optics.haze) * (2 * glow + np.float32(0.3)) * cloud
     light += np.float32(optics.background)
     if optics.attenuation > 0 and not flat:
@@ -125,6 +129,9 @@ def record_light(rng: np.random.Generator, light: np.ndarray, optics: Optics) ->
         uint16 or uint8 (Z, Y, X), clipped at the ends of the type.
     """
     counts = rng.poisson(light * np.float32(optics.photons)).astype(np.float32)
+    if optics.multiplied:
+        # The multiplication register: a sum of as many exponential gains as there were photons.
+        counts = rng.standard_gamma(counts, dtype=np.float32)
     if optics.read_noise > 0:
         counts += np.float32(optics.read_noise) * rng.standard_normal(counts.shape, dtype=np.float32)
     specks = rng.poisson(optics.specks * 1e-6 * counts.size)

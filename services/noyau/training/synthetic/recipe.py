@@ -90,6 +90,7 @@ class OpticsRanges:
         defocus: fraction of nuclei out of focus, 2D only.
         photons: photons per voxel of a typical nucleus (log-uniform); sets the Poisson noise.
         read_noise: standard deviation of the read noise, in photons.
+        multiplied: chance of an electron-multiplying camera, which doubles the variance of the photon noise.
         specks: bright single-voxel events per million voxels.
         resampled: chance that the image was smoothed after the noise (binning, denoising, compression).
         offset: camera offset, grey values of 16 bit.
@@ -108,6 +109,7 @@ class OpticsRanges:
     defocus: Range = (0.0, 0.1)
     photons: Range = (8.0, 600.0)
     read_noise: Range = (0.2, 3.0)
+    multiplied: float = 0.15
     specks: Range = (0.0, 10.0)
     resampled: float = 0.3
     offset: Range = (0.0, 400.0)
@@ -130,7 +132,7 @@ class Recipe:
         """A live mouse embryo with a histone marker: few round nuclei in a ball, dim, noisy, dimmer with depth."""
         scene = SceneRanges(
             arrangements=("ball",), diameter=(20.0, 26.0), diameter_spread=(0.05, 0.15), roundness=(0.6, 0.98),
-            deformation=(0.01, 0.07), count=(1, 60), crowding=0.1, touching=(0.1, 0.4), mitotic=(0.0, 0.12),
+            deformation=(0.01, 0.07), count=(1, 60), crowding=0.1, touching=(0.0, 0.35), mitotic=(0.0, 0.12),
             pyknotic=(0.0, 0.1), debris=(0.0, 0.1),
         )  # fmt: skip
         texture = TextureRanges(
@@ -138,9 +140,9 @@ class Recipe:
             chromocentre_gain=(0.2, 0.7), edge=(0.05, 0.2),
         )  # fmt: skip
         optics = OpticsRanges(
-            background=(0.0, 0.04), haze=(0.01, 0.08), bias=(0.0, 0.1), attenuation=(0.2, 0.8), psf=(0.5, 1.1),
-            elongation=(1.8, 4.0), tail=(0.05, 0.35), photons=(5.0, 40.0), read_noise=(0.2, 1.0), specks=(0.0, 20.0),
-            resampled=0.15, offset=(60.0, 140.0), swing=(80.0, 600.0), eight_bit=0.0,
+            background=(0.0, 0.03), haze=(0.005, 0.06), bias=(0.0, 0.1), attenuation=(0.2, 0.8), psf=(0.5, 1.1),
+            elongation=(1.8, 4.0), tail=(0.05, 0.35), photons=(5.0, 30.0), read_noise=(0.02, 0.3), specks=(0.0, 20.0),
+            resampled=0.15, offset=(60.0, 140.0), swing=(90.0, 400.0), eight_bit=0.0, multiplied=0.7,
         )  # fmt: skip
         return Recipe("embryo", scene, texture, optics)
 
@@ -149,9 +151,9 @@ class Recipe:
         """Dense tissue or a spheroid: touching nuclei, light lost with depth, chromocentres."""
         scene = SceneRanges(
             arrangements=("lattice", "cluster"), diameter=(6.0, 13.0), roundness=(0.45, 1.0), deformation=(0.02, 0.1),
-            density=(0.15, 0.45), touching=(0.3, 0.6),
+            density=(0.08, 0.35), touching=(0.3, 0.6),
         )  # fmt: skip
-        optics = OpticsRanges(attenuation=(0.2, 0.85), haze=(0.03, 0.25), psf=(0.15, 0.5))
+        optics = OpticsRanges(attenuation=(0.1, 0.75), haze=(0.03, 0.2), psf=(0.15, 0.5))
         return Recipe("tissue", scene, TextureRanges(chromocentre_chance=0.6), optics)
 
     @staticmethod
@@ -159,7 +161,7 @@ class Recipe:
         """A stained monolayer under a wide-field microscope, one plane."""
         scene = SceneRanges(
             arrangements=("lattice", "cluster", "scatter"), diameter=(7.0, 28.0), diameter_spread=(0.08, 0.3),
-            roundness=(0.45, 1.0), deformation=(0.01, 0.1), density=(0.03, 0.4), touching=(0.1, 0.6),
+            roundness=(0.45, 1.0), deformation=(0.02, 0.15), density=(0.03, 0.35), touching=(0.1, 0.6),
             mitotic=(0.0, 0.1), pyknotic=(0.0, 0.1), debris=(0.0, 0.2),
         )  # fmt: skip
         texture = TextureRanges(brightness_spread=(0.1, 0.5), contrast=(0.03, 0.3), edge=(0.01, 0.08))
@@ -174,7 +176,7 @@ class Recipe:
         """Everything randomised, for a network that should see no domain twice."""
         scene = SceneRanges(
             arrangements=("lattice", "cluster", "scatter", "monolayer", "ball"), diameter=(5.0, 28.0),
-            diameter_spread=(0.03, 0.35), roundness=(0.4, 1.0), deformation=(0.0, 0.13), density=(0.01, 0.45),
+            diameter_spread=(0.03, 0.35), roundness=(0.4, 1.0), deformation=(0.0, 0.15), density=(0.02, 0.32),
             touching=(0.2, 0.6), mitotic=(0.0, 0.15), pyknotic=(0.0, 0.12), debris=(0.0, 0.3),
         )  # fmt: skip
         texture = TextureRanges(
@@ -182,8 +184,8 @@ class Recipe:
             nucleoli=(0, 6), nucleolus_depth=(0.0, 0.9), gap=(0.0, 0.9), edge=(0.01, 0.25),
         )  # fmt: skip
         optics = OpticsRanges(
-            background=(0.0, 0.5), haze=(0.0, 0.35), bias=(0.0, 0.4), attenuation=(0.0, 0.85), psf=(0.1, 1.3),
-            elongation=(1.0, 6.0), tail=(0.0, 0.45), defocus=(0.0, 0.2), photons=(4.0, 2000.0), read_noise=(0.0, 6.0),
+            background=(0.0, 0.3), haze=(0.0, 0.25), bias=(0.0, 0.4), attenuation=(0.0, 0.75), psf=(0.1, 1.3),
+            elongation=(1.0, 6.0), tail=(0.0, 0.45), defocus=(0.0, 0.2), photons=(6.0, 2000.0), read_noise=(0.0, 6.0),
             specks=(0.0, 50.0), offset=(0.0, 2500.0), swing=(40.0, 12000.0), eight_bit=0.3,
         )  # fmt: skip
         return Recipe("wide", scene, texture, optics)

@@ -72,7 +72,7 @@ def draw_scene(
     if wanted == 0:
         return Scene((), diameter, record)
     nuclei = _draw_nuclei(rng, ranges, extent, record)
-    return Scene(tuple(settle(nuclei, rng, record["touching_wanted"], flat)), diameter, record)
+    return Scene(tuple(settle(nuclei, rng, record["touching_wanted"], flat, voxel)), diameter, record)
 
 
 def _draw_nuclei(

@@ -11,6 +11,8 @@ from noyau.training.synthetic.draws import random_rotation, uniform
 from noyau.training.synthetic.recipe import SceneRanges
 
 WAVES = 6
+# The bend is about the mean of c*c over the outline, so that the centre of mass stays.
+BEND_CENTRE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +24,7 @@ class Nucleus:
         radii: semi-axes, micrometres, in the order of the rows of `rotation`.
         rotation: 3x3, rows are the directions of the semi-axes in z/y/x.
         waves: (n, 5) wave vector z/y/x, phase and amplitude of the radius' variation.
+        bend: how far the middle of the long axis is shifted along the short one, in units of the short semi-axis.
         kind: `interphase`, `plate` (metaphase or anaphase chromosomes) or `pyknotic`.
     """
 
@@ -29,6 +32,7 @@ class Nucleus:
     radii: np.ndarray
     rotation: np.ndarray
     waves: np.ndarray
+    bend: float = 0.0
     kind: str = "interphase"
 
     @property
@@ -40,7 +44,7 @@ class Nucleus:
     def reach(self) -> np.ndarray:
         """Half extent of the bounding box, micrometres z/y/x."""
         swell = 1 + np.abs(self.waves[:, 4]).sum()
-        return swell * np.sqrt(((self.rotation * self.radii[:, None]) ** 2).sum(axis=0))
+        return (swell + BEND_CENTRE * self.bend) * np.sqrt(((self.rotation * self.radii[:, None]) ** 2).sum(axis=0))
 
     def moved(self, centre: np.ndarray) -> Nucleus:
         return replace(self, centre=centre)
@@ -62,7 +66,9 @@ class Nucleus:
         """Offsets from the centre (micrometres, broadcastable z/y/x) as coordinates of the undeformed unit ball."""
         m = self.to_unit.astype(np.float32)
         z, y, x = offsets
-        return tuple(m[i, 0] * z + m[i, 1] * y + m[i, 2] * x for i in range(3))
+        a, b, c = (m[i, 0] * z + m[i, 1] * y + m[i, 2] * x for i in range(3))
+        # Kidneys and beans: straight in its own frame, bent in space.
+        return (a, b + np.float32(self.bend) * (c * c - np.float32(BEND_CENTRE)), c) if self.bend else (a, b, c)
 
     def swelling(self, directions: tuple[np.ndarray, ...]) -> np.ndarray:
         """Factor on the radius for unit vectors in the nucleus' own frame.
@@ -103,7 +109,11 @@ def draw_nucleus(
     else:
         radii = diameter / 2 * ratios / np.cbrt(ratios.prod())
         rotation = random_rotation(rng)
-    return Nucleus(np.zeros(3), radii, rotation, _draw_waves(rng, deformation), kind)
+    return Nucleus(np.zeros(3), radii, rotation, _draw_waves(rng, deformation), _draw_bend(rng, deformation), kind)
+
+
+def _draw_bend(rng: np.random.Generator, deformation: float) -> float:
+    return float(np.clip(abs(rng.normal()) * 2.5 * deformation, 0, 0.5))
 
 
 def _draw_waves(rng: np.random.Generator, deformation: float) -> np.ndarray:

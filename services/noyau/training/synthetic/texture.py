@@ -100,7 +100,7 @@ def _paint_one(
 def _brightness(rng: np.random.Generator, kind: str, chromatin: Chromatin) -> float:
     typical = {"interphase": (1.0, 1.0), "plate": (1.3, 2.4), "pyknotic": (1.3, 4.0)}[kind]
     spread = float(np.exp(rng.normal(0, chromatin.brightness_spread)))
-    return uniform(rng, typical) * float(np.clip(spread, 0.2, 4.0))
+    return uniform(rng, typical) * float(np.clip(spread, 0.4, 4.0))
 
 
 def _points(

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import signal
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,8 +23,6 @@ from noyau.api.ports import PreviewOutcome, PreviewTask
 from noyau.domain.errors import InternalError, LimitExceeded, NoyauError
 
 Run = Callable[[PreviewTask], PreviewOutcome]
-
-STOP_SECONDS = 2.0
 
 
 class Sidecar:
@@ -41,7 +40,7 @@ class Sidecar:
         self._most = waiting + 1
         self._count = 0
         self._turn = asyncio.Lock()
-        self._process: Any = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
         # The pipe is blocking; one thread talks to it.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="noyau-preview")
@@ -97,16 +96,9 @@ class Sidecar:
 
     def _exchange(self, task: PreviewTask) -> Any:
         """In the thread: starts the process if need be, sends the task and waits for the answer."""
-        if self._process is None or not self._process.is_alive():
+        if self._process is None or self._process.poll() is not None:
             self._kill()
-            context = get_context("spawn")
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_serve, args=(theirs, self._factory, self._argument), name="noyau-preview", daemon=True
-            )
-            process.start()
-            theirs.close()
-            self._process, self._pipe = process, ours
+            self._process, self._pipe = _start(self._factory, self._argument)
         pipe = self._pipe
         if pipe is None:
             raise EOFError
@@ -114,36 +106,54 @@ class Sidecar:
         return pipe.recv()
 
     def _kill(self) -> int | None:
+        """Ends the process, if there is one, and returns its exit status."""
         process, pipe, self._process, self._pipe = self._process, self._pipe, None, None
-        code = None
         if process is not None:
             process.kill()
-            process.join(STOP_SECONDS)
-            code = process.exitcode
-            process.close()
+            process.wait()
         if pipe is not None:
             pipe.close()
-        return code
+        return None if process is None else process.returncode
 
 
-def _serve(pipe: Connection, factory: str, argument: str) -> None:
+def _start(factory: str, argument: str) -> tuple[subprocess.Popen[bytes], Connection]:
+    ours, theirs = Pipe()
+    with theirs:
+        process = subprocess.Popen(
+            # -P: the folder that the service happens to run in is no place to import from.
+            [sys.executable, "-P", "-m", "noyau.api.sidecar", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            # Standard output belongs to the caller's results; what libraries print goes to the log.
+            stdout=2,
+            # Away from the terminal's process group: Ctrl-C is for the service.
+            start_new_session=True,
+        )
+    # Not on the command line, where other users could read a password.
+    ours.send((factory, argument))
+    return process, ours
+
+
+def _serve(pipe: Connection) -> None:
     """The process: answers tasks until the service closes the pipe or dies."""
-    # Ctrl-C in a terminal reaches the whole group; the service decides when this process ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    module, _, function = factory.partition(":")
     run: Run | None = None
-    while True:
-        try:
+    try:
+        factory, argument = pipe.recv()
+        module, _, function = factory.partition(":")
+        while True:
             task = pipe.recv()
-        except (EOFError, OSError):
-            return
-        answer: PreviewOutcome | NoyauError | str
-        try:
-            if run is None:
-                run = getattr(importlib.import_module(module), function)(argument)
-            answer = run(task)
-        except NoyauError as error:
-            answer = error
-        except Exception:
-            answer = traceback.format_exc()
-        pipe.send(answer)
+            answer: PreviewOutcome | NoyauError | str
+            try:
+                run = run or getattr(importlib.import_module(module), function)(argument)
+                answer = run(task)
+            except NoyauError as error:
+                answer = error
+            except Exception:
+                answer = traceback.format_exc()
+            pipe.send(answer)
+    except (EOFError, OSError):
+        return
+
+
+if __name__ == "__main__":
+    _serve(Connection(int(sys.argv[1])))

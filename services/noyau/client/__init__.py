@@ -1,1 +1,6 @@
-"""Python client of the service."""
+"""Python client of the service: `from noyau.client import Client`."""
+
+from noyau.client.client import Client, Page, Preview
+from noyau.client.security import Security
+
+__all__ = ["Client", "Page", "Preview", "Security"]

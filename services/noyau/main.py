@@ -1,0 +1,169 @@
+"""Composition root: the only place where settings meet the store, the workers, the servicers and the pipelines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from noyau.api.binding import Binding
+from noyau.api.preflight import Checks
+from noyau.api.server import ApiServer, Services
+from noyau.api.sidecar import Sidecar
+from noyau.config import Settings, settings_to_json
+from noyau.domain.access import AccessPolicy
+from noyau.domain.model import ModelInfo
+from noyau.jobs.config import WorkerConfig
+from noyau.jobs.settings import JobLimits, JobTimes
+from noyau.jobs.store import JobStore
+from noyau.jobs.supervisor import Supervisor
+
+if TYPE_CHECKING:  # imports torch
+    from noyau.models.registry import ModelRegistry
+
+HANDLERS = "noyau.handlers:build_handlers"
+PREVIEWS = "noyau.handlers:build_preview"
+
+
+def access_policy(settings: Settings) -> AccessPolicy:
+    """Which places jobs of this service may touch."""
+    access = settings.access
+    return AccessPolicy(access.roots, access.remote_hosts, access.s3_endpoint, settings.limits.image_voxels)
+
+
+def threads_per_worker(settings: Settings) -> int:
+    """As set, else the processors that this process may use, divided among the workers."""
+    processors = len(os.sched_getaffinity(0))
+    return settings.jobs.threads or max(1, processors // max(1, settings.jobs.workers))
+
+
+class Service:
+    """Store, workers and gRPC server of one coordinator. Use `start` and `stop` inside one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store: JobStore | None = None
+        self._supervisor: Supervisor | None = None
+        self._previews: Sidecar | None = None
+        self._api: ApiServer | None = None
+
+    @property
+    def address(self) -> str:
+        """Where the service listens, with the real port."""
+        return self._api.address if self._api is not None else self._settings.listen.address
+
+    async def start(self) -> None:
+        """Opens the store, the port and the workers; undoes all of it where one fails.
+
+        Raises:
+            FailedPrecondition: the address may not or cannot be listened on.
+            NoyauError: the store cannot be opened.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        settings = self._settings
+        listen = settings.listen
+        binding = Binding(listen.address, listen.tls_certificate, listen.tls_key, listen.tls_client_ca, listen.insecure)
+        settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        limits = JobLimits(settings.jobs.running_per_group, settings.jobs.queued_per_group)
+        self._store = await asyncio.to_thread(JobStore.open, settings.database_url, limits)
+        models = LazyModels(settings.models)
+        self._previews = Sidecar(PREVIEWS, settings_to_json(settings), settings.limits.previews_waiting)
+        checks = Checks(
+            models, access_policy(settings), check_device, settings.limits.images, settings.limits.tile_voxels
+        )
+        self._api = ApiServer(
+            Services(self._store, models, self._previews, checks),
+            binding,
+            crop_bytes=listen.message_mib * 2**20,
+            concurrent_calls=listen.concurrent_calls,
+        )
+        config = WorkerConfig(
+            database=settings.database_url,
+            workdir=str(settings.state_dir / "work"),
+            handlers=HANDLERS,
+            handler_settings={"settings": settings_to_json(settings)},
+            limits=limits,
+            times=JobTimes(lease=settings.jobs.lease_seconds),
+        )
+        self._supervisor = Supervisor(self._store, config, settings.jobs.workers).start()
+        await self._api.start()
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Ends calls, puts running jobs back into the queue (a later start resumes them) and ends the workers."""
+        if self._api is not None:
+            await self._api.stop(grace)
+        if self._supervisor is not None:
+            await asyncio.to_thread(self._supervisor.stop)
+        if self._previews is not None:
+            await self._previews.close()
+        if self._store is not None:
+            self._store.close()
+
+
+def serve(settings: Settings, ready: Callable[[str], None] = lambda address: None) -> None:
+    """Runs the service until SIGTERM or SIGINT.
+
+    Args:
+        settings: everything that can be set.
+        ready: called with the address when calls are taken.
+    """
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_serve(settings, ready))
+
+
+async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
+    log = structlog.get_logger("noyau")
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    service = Service(settings)
+    await service.start()
+    try:
+        log.info("serving", address=service.address, workers=settings.jobs.workers, state=str(settings.state_dir))
+        ready(service.address)
+        await stopping.wait()
+        log.info("stopping", drain_seconds=settings.listen.drain_seconds)
+    finally:
+        await service.stop(settings.listen.drain_seconds)
+    log.info("stopped")
+
+
+class LazyModels:
+    """The models, read when they are first asked for: their room imports torch, which takes seconds."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = folders
+
+    def list(self) -> list[ModelInfo]:
+        return model_registry(self._folders).list()
+
+    def get(self, ref: str) -> ModelInfo:
+        """Raises NotFound that names those that exist."""
+        return model_registry(self._folders).get(ref)
+
+
+def model_registry(folders: Sequence[Path]) -> ModelRegistry:
+    """The facility's own folders before the shipped models."""
+    from noyau.models.registry import ModelRegistry, shipped_packages
+
+    return ModelRegistry((*folders, shipped_packages()))
+
+
+def check_device(device: str, backend: str) -> None:
+    """Raises FailedPrecondition where a device or backend that was asked for is absent here."""
+    from noyau.inference.selection import choose
+
+    choose(device, backend)

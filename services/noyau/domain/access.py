@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from noyau.domain.errors import InvalidInput, NotFound, PermissionRefused
+from noyau.domain.errors import FailedPrecondition, InvalidInput, NotFound, PermissionRefused
 
 REMOTE_SCHEMES = ("s3", "http", "https")
 
@@ -51,6 +51,7 @@ class AccessPolicy:
             PermissionRefused: outside the roots, the hosts or the buckets.
             NotFound: nothing is at a local path that is to be read.
             InvalidInput: not a place that Noyau knows how to open.
+        FailedPrecondition: `write` and http.
         """
         scheme = uri.split("://", 1)[0].lower() if "://" in uri else "file"
         if scheme == "file":
@@ -83,7 +84,10 @@ class AccessPolicy:
                 "An operator can add it to the setting `remote_hosts`.",
             )
         if write and scheme != "s3":
-            raise InvalidInput(f"'{place.uri}' cannot be written to.", "Give an output on a local disk or on S3.")
+            raise FailedPrecondition(
+                f"'{place.uri}' is read-only: nothing can be written over http.",
+                "Name another place for the results with --output.",
+            )
         return place.uri
 
 

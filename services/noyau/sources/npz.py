@@ -32,12 +32,13 @@ def read_numpy(path: Path, *, key: str = "image", axes: str | None = None, chann
 
 def load_array(path: Path, key: str) -> np.ndarray:
     """The array of a numpy file; nothing in the file is executed (pickles are refused)."""
+    data: np.ndarray
     try:
         if path.suffix == ".npy":
             data = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
             with np.load(path, allow_pickle=False) as archive:
-                data = archive[_pick(archive.files, key, path)]
+                data = np.asarray(archive[_pick(archive.files, key, path)])
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error):
             raise InvalidInput(f"'{path}' holds Python objects, not a plain array of numbers.") from error

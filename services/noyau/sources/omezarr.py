@@ -83,5 +83,5 @@ def _refuse_not_finite(pixels: np.ndarray, origin: Index3, uri: str) -> None:
     value = "NaN" if np.isnan(pixels[tuple(first)]) else "infinity"
     raise InvalidInput(
         f"'{uri}' holds {value} at voxel z, y, x = {where}.",
-        "Noyau needs finite intensities: replace these voxels (for example by the background) and write the image again.",
+        "Noyau needs finite intensities: replace these voxels, for example by background, and write it again.",
     )

@@ -87,7 +87,7 @@ def _describe(
     axes, shape = multiscale.axes, tuple(int(n) for n in array.shape)
     if len(shape) != len(axes):
         raise InvalidInput(f"'{uri}' has {len(shape)} dimensions but its metadata names the axes {axes.names}.")
-    chunk = tuple(int(n) for n in array.chunk_layout.write_chunk.shape)
+    chunk = tuple(int(n or 1) for n in array.chunk_layout.write_chunk.shape or shape)
     return ImageInfo(
         shape=spatial(axes, shape),
         dtype=_dtype_name(array, uri),

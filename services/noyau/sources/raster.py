@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import EllipsisType
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,10 +19,13 @@ COLOURS = ("red", "green", "blue", "alpha")
 class Sliceable(Protocol):
     """A numpy array, a memory map or a lazy Zarr view of a TIFF."""
 
-    shape: Any
-    dtype: Any
+    @property
+    def shape(self) -> Any: ...
 
-    def __getitem__(self, key: tuple[int | slice | EllipsisType, ...]) -> Any: ...
+    @property
+    def dtype(self) -> Any: ...
+
+    def __getitem__(self, key: Any, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class Raster:
     statements: tuple[str, ...] = ()
 
     @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(self.data.dtype).newbyteorder("=")
+    def dtype(self) -> np.dtype[Any]:
+        native: np.dtype[Any] = np.dtype(self.data.dtype).newbyteorder("=")
+        return native
 
     def length(self, name: str) -> int:
         return self.axes.size(tuple(self.data.shape), name)

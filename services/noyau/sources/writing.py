@@ -65,7 +65,7 @@ def _plan(raster: Raster, name: str) -> _Plan:
     shape = tuple(raster.length(n) for n in axes)
     spacing = [raster.spacing.get(n, 1.0) for n in "zyx"]
     steps = plan_steps((raster.length("z"), raster.length("y"), raster.length("x")), spacing)
-    levels, total = [], {n: 1.0 for n in axes}
+    levels, total = [], dict.fromkeys(axes, 1.0)
     for number in range(len(steps) + 1):
         if number:
             for n, f in zip("zyx", steps[number - 1], strict=True):

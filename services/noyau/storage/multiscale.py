@@ -5,7 +5,7 @@ Source: OME-NGFF 0.4 and 0.5, "multiscales" and "coordinateTransformations".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
@@ -56,13 +56,13 @@ class Multiscale:
             return self
         at = self.axes.index(axis)
 
-        def cut(values: tuple) -> tuple:
+        def cut(values: tuple[Any, ...]) -> tuple[Any, ...]:
             return values[:at] + values[at + 1 :]
 
         levels = tuple(replace(v, scale=cut(v.scale), translation=cut(v.translation)) for v in self.levels)
         return replace(
             self,
-            axes=Axes(cut(tuple(self.axes.names)) and self.axes.names.replace(axis, "")),
+            axes=Axes(self.axes.names.replace(axis, "")),
             units=cut(self.units),
             levels=levels,
         )

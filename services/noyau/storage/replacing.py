@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from noyau.domain.errors import NoyauError
 from noyau.storage.store import Store
 
+DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup")
+
 
 @contextmanager
 def replacing(store: Store, name: str, *, tag: str) -> Iterator[Store]:
@@ -35,17 +37,26 @@ def replacing(store: Store, name: str, *, tag: str) -> Iterator[Store]:
 def swap(store: Store, partial: str, name: str, *, tag: str) -> None:
     """Moves `partial` to `name`; what was there is set aside first and removed last."""
     old = f".{name}.{tag}.old"
-    had = store.exists(name)
-    if had:
+    if store.exists(name):
         store.remove(old)
-        store.move(name, old)
+        store.move(name, old, last=DOCUMENTS)
     try:
-        store.move(partial, name, last=("zarr.json", ".zattrs", ".zgroup"))
+        store.move(partial, name, last=DOCUMENTS)
     except BaseException:
-        if had:
-            with suppress(NoyauError):
+        with suppress(NoyauError):
+            if store.exists(old):
                 store.remove(name)
-                store.move(old, name)
+                store.move(old, name, last=DOCUMENTS)
         raise
-    if had:
-        store.remove(old)
+    store.remove(old)
+
+
+def discard(store: Store, name: str, *, tag: str) -> None:
+    """Removes what an interrupted replacement left; what was set aside comes back when its place is free."""
+    store.remove(f".{name}.{tag}.partial")
+    old = f".{name}.{tag}.old"
+    if store.exists(old):
+        if store.exists(name):
+            store.remove(old)
+        else:
+            store.move(old, name, last=DOCUMENTS)

@@ -17,6 +17,7 @@ from noyau.planning.scaling import Scaling, plan_scaling
 from noyau.planning.tiles import choose_tile
 
 DEFAULT_MODELS = {2: "nuclei-2d", 3: "nuclei-3d"}
+"""What is taken for an image of so many dimensions when the caller names no model."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,6 @@ class ImagePlan:
     vote: VoteParams
     min_voxels: int
     warnings: tuple[str, ...] = ()
-
-
-def model_name(spec: SegmentSpec, info: ImageInfo) -> str:
-    """The model asked for, or the shipped one for the image's dimensions."""
-    return spec.model or DEFAULT_MODELS[2 if info.is_2d else 3]
 
 
 def plan_image(uri: str, info: ImageInfo, model: ModelInfo, spec: SegmentSpec, limits: Limits) -> ImagePlan:

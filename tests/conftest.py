@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import uuid
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +20,75 @@ def shared_data() -> Path:
     if not (folder / "bbbc050").is_dir():
         pytest.skip(f"real images are not on this machine ({folder.name} is absent; set NOYAU_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of the maintenance database of a real PostgreSQL that runs for the session, also for root."""
+    with warnings.catch_warnings():
+        # The wheel warns about the machine's folders, which is not our concern.
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pgserver")
+        server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server.get_uri()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """URL of a new, empty PostgreSQL database."""
+    import psycopg
+
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def make_image() -> Callable[..., Path]:
+    """Writes an OME-Zarr with zarr-python, an implementation that is not the one under test. See `write_ome_zarr`."""
+    return write_ome_zarr
+
+
+def write_ome_zarr(
+    path: Path,
+    levels: np.ndarray | Sequence[np.ndarray],
+    axes: str = "zyx",
+    *,
+    version: str = "0.5",
+    scale: Sequence[float] | None = None,
+    unit: str | None = "micrometer",
+    channels: Sequence[str] = (),
+    chunks: Sequence[int] | None = None,
+    shards: Sequence[int] | None = None,
+) -> Path:
+    """Writes levels (finest first, each a power of two smaller in space) with the given axes as an NGFF image."""
+    import zarr
+
+    arrays = [levels] if isinstance(levels, np.ndarray) else list(levels)
+    size = list(scale or [1.0] * len(axes))
+    datasets = []
+    root = zarr.create_group(path, zarr_format=3 if version == "0.5" else 2, overwrite=True)
+    for number, pixels in enumerate(arrays):
+        extra = {"dimension_names": list(axes)} if version == "0.5" else {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
+        array = root.create_array(
+            str(number), shape=pixels.shape, dtype=pixels.dtype, chunks=tuple(chunks) if chunks else pixels.shape,
+            shards=tuple(shards) if shards else None, config={"write_empty_chunks": True}, **extra,
+        )
+        array[...] = pixels
+        steps = [s * (2**number if a in "zyx" else 1) for s, a in zip(size, axes, strict=True)]
+        datasets.append({"path": str(number), "coordinateTransformations": [{"type": "scale", "scale": steps}]})
+    kinds = {"t": "time", "c": "channel"}
+    named = [
+        {"name": a, "type": kinds.get(a, "space"), **({"unit": unit} if unit and a in "zyx" else {})} for a in axes
+    ]
+    ngff: dict[str, Any] = {"multiscales": [{"axes": named, "datasets": datasets, "version": version}]}
+    if channels:
+        ngff["omero"] = {"channels": [{"label": c} for c in channels]}
+    root.attrs.update({"ome": {"version": version, **ngff}} if version == "0.5" else ngff)
+    return path

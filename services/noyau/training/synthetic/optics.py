@@ -11,6 +11,9 @@ from noyau.domain.geometry import Index3, VoxelSize
 from noyau.training.synthetic.draws import log_uniform, smooth_field, uniform
 from noyau.training.synthetic.recipe import OpticsRanges
 
+# How much wider the point spread of a nucleus out of focus is.
+OUT_OF_FOCUS = 2.5
+
 
 @dataclass(frozen=True)
 class Optics:
@@ -24,6 +27,7 @@ class Optics:
     psf: float
     elongation: float
     tail: float
+    defocus: float
     photons: float
     read_noise: float
     multiplied: bool
@@ -37,15 +41,17 @@ class Optics:
 def draw_optics(rng: np.random.Generator, ranges: OpticsRanges, diameter: float) -> Optics:
     """Draws a microscope that still resolves nuclei of the given diameter (micrometres)."""
     photons = log_uniform(rng, ranges.photons)
+    psf = min(log_uniform(rng, ranges.psf), 0.12 * diameter)
     return Optics(
         background=uniform(rng, ranges.background),
         haze=uniform(rng, ranges.haze),
         bias=uniform(rng, ranges.bias),
         attenuation=uniform(rng, ranges.attenuation),
         from_top=bool(rng.random() < 0.5),
-        psf=min(log_uniform(rng, ranges.psf), 0.12 * diameter),
-        elongation=uniform(rng, ranges.elongation),
+        psf=psf,
+        elongation=max(1.0, min(uniform(rng, ranges.elongation), 0.22 * diameter / psf)),
         tail=uniform(rng, ranges.tail),
+        defocus=uniform(rng, ranges.defocus),
         photons=photons,
         # More read noise than this would hide nuclei altogether.
         read_noise=min(uniform(rng, ranges.read_noise), 0.25 * photons),
@@ -59,7 +65,12 @@ def draw_optics(rng: np.random.Generator, ranges: OpticsRanges, diameter: float)
 
 
 def expose(
-    rng: np.random.Generator, signal: np.ndarray, voxel: VoxelSize, optics: Optics, diameter: float
+    rng: np.random.Generator,
+    signal: np.ndarray,
+    voxel: VoxelSize,
+    optics: Optics,
+    diameter: float,
+    defocused: np.ndarray | None = None,
 ) -> np.ndarray:
     """Light that reaches the camera: everything that happens before the noise.
 
@@ -69,13 +80,17 @@ def expose(
         voxel: micrometres, of `signal`.
         optics: the microscope.
         diameter: mean nucleus diameter, micrometres; the glow is that wide.
+        defocused: bool (Z, Y, X), voxels of nuclei that lie out of focus; None: all are in focus.
 
     Returns:
         float32 (Z, Y, X).
     """
     shape: Index3 = signal.shape  # type: ignore[assignment]
     flat = shape[0] == 1
-    light = _spread(signal, voxel, optics, flat)
+    light = _spread(signal if defocused is None else np.where(defocused, 0, signal), voxel, optics, flat)
+    if defocused is not None:
+        far = OUT_OF_FOCUS * max(optics.psf, 0.06 * diameter)
+        light += _coarse_blur(np.where(defocused, signal, 0), [0 if flat else far, far, far], voxel)
     if optics.haze > 0:
         glow = _coarse_blur(signal, [0 if flat else diameter, diameter, diameter], voxel)
         cloud = np.exp(0.35 * smooth_field(rng, shape, (1 if flat else 3, 5, 5)))

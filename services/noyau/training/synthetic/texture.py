@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import find_objects, gaussian_filter, map_coordinates
 
-from noyau.domain.geometry import Index3, VoxelSize
+from noyau.domain.geometry import VoxelSize
 from noyau.training.synthetic.draws import uniform
 from noyau.training.synthetic.labels import Raster, voxel_offsets
 from noyau.training.synthetic.recipe import TextureRanges
@@ -180,7 +180,7 @@ def scatter_debris(rng: np.random.Generator, signal: np.ndarray, voxel: VoxelSiz
 
 
 def _add_ball(signal: np.ndarray, centre: np.ndarray, radius: float, brightness: float, size: np.ndarray) -> None:
-    shape: Index3 = signal.shape  # type: ignore[assignment]
+    shape = signal.shape
     if shape[0] == 1:
         centre = np.array([0.5 * size[0], centre[1], centre[2]])
     low = np.maximum(np.floor((centre - radius) / size), 0).astype(int)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from noyau.domain.errors import InvalidInput
+from noyau.domain.errors import InvalidInput, LimitExceeded
 from noyau.domain.geometry import Index3, VoxelSize, as_index
 from noyau.training.synthetic.labels import (
     Raster,
@@ -25,7 +25,8 @@ from noyau.training.synthetic.scene import Scene, draw_scene
 from noyau.training.synthetic.texture import draw_chromatin, paint, scatter_debris
 
 LEAST_VOXELS = 16
-# Changes whenever a seed gives other pixels than before.
+MOST_VOXELS = 2**29
+# Goes up whenever a seed gives other pixels than before.
 GENERATOR_VERSION = 1
 
 
@@ -72,6 +73,7 @@ def generate(
 
     Raises:
         InvalidInput: the shape, the seed, the count or the density make no sense.
+        LimitExceeded: the image would not fit into memory.
     """
     shape = _checked(shape_zyx, seed, count, density)
     recipe = recipe or Recipe.wide()
@@ -87,7 +89,10 @@ def generate(
     debris = int(streams[2].poisson(scene.record["debris"] * len(scene.nuclei)))
     scatter_debris(streams[2], signal, fine_voxel, scene.diameter, debris)
     optics = draw_optics(streams[3], recipe.optics, scene.diameter)
-    light = expose(streams[3], signal, fine_voxel, optics, scene.diameter)[step // 2 :: step]
+    blurred = streams[3].random(len(scene.nuclei) + 1) < (optics.defocus if shape[0] == 1 else 0)
+    blurred[0] = False
+    defocused = blurred[fine.labels] if blurred.any() else None
+    light = expose(streams[3], signal, fine_voxel, optics, scene.diameter, defocused)[step // 2 :: step]
     image = record_light(streams[4], light, optics)
     record = {
         "generator": GENERATOR_VERSION,
@@ -108,6 +113,11 @@ def _checked(shape_zyx: Sequence[int], seed: int, count: int | None, density: fl
         raise InvalidInput(
             f"A synthetic image cannot have the shape {tuple(shape_zyx)}.", "Give three positive numbers z,y,x."
         )
+    if prod(shape_zyx) > MOST_VOXELS:
+        raise LimitExceeded(
+            f"A synthetic image of {prod(shape_zyx):,} voxels does not fit into memory.",
+            f"Make several of at most {MOST_VOXELS:,} voxels.",
+        )
     if seed < 0:
         raise InvalidInput(f"The seed {seed} is negative.", "Give a seed of 0 or more.")
     if count is not None and count < 0:
@@ -124,7 +134,7 @@ def _truth(
     count = len(scene.nuclei)
     fine_shape = (shape[0] * step, shape[1], shape[2])
     raster = rasterise(scene.nuclei, fine_shape, fine_voxel)
-    if count == 0 or prod(fine_shape) == 0:
+    if count == 0:
         return raster, raster.labels[step // 2 :: step]
     fine = largest_pieces(raster.labels, connectivity=6)
     labels = largest_pieces(np.ascontiguousarray(fine[step // 2 :: step]), connectivity=26)

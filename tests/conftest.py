@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -23,17 +27,20 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URL of the maintenance database of a real PostgreSQL that runs for the session, also for root."""
+    # Not in pytest's own folder: every session closes that to other users, and as root the server runs as one.
+    folder = Path(tempfile.mkdtemp(prefix="noyau-pg-"))
     with warnings.catch_warnings():
         # The wheel warns about the machine's folders, which is not our concern.
         warnings.simplefilter("ignore")
         pgserver = pytest.importorskip("pgserver")
-        server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+        server = pgserver.get_server(folder / "data", cleanup_mode="stop")
     yield server.get_uri()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         server.cleanup()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -75,10 +82,19 @@ def write_ome_zarr(
     datasets = []
     root = zarr.create_group(path, zarr_format=3 if version == "0.5" else 2, overwrite=True)
     for number, pixels in enumerate(arrays):
-        extra = {"dimension_names": list(axes)} if version == "0.5" else {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
+        extra = (
+            {"dimension_names": list(axes)}
+            if version == "0.5"
+            else {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
+        )
         array = root.create_array(
-            str(number), shape=pixels.shape, dtype=pixels.dtype, chunks=tuple(chunks) if chunks else pixels.shape,
-            shards=tuple(shards) if shards else None, config={"write_empty_chunks": True}, **extra,
+            str(number),
+            shape=pixels.shape,
+            dtype=pixels.dtype,
+            chunks=tuple(chunks) if chunks else pixels.shape,
+            shards=tuple(shards) if shards else None,
+            config={"write_empty_chunks": True},
+            **extra,
         )
         array[...] = pixels
         steps = [s * (2**number if a in "zyx" else 1) for s, a in zip(size, axes, strict=True)]

@@ -8,24 +8,27 @@ from pathlib import Path
 from typing import IO
 
 import torch
-from safetensors.torch import save_file
 
 from noyau.domain.errors import NoyauError
 from noyau.domain.geometry import VoxelSize
+from noyau.domain.model import ModelInfo
 from noyau.domain.progress import Reporter
+from noyau.models.package import write_package
 from noyau.training.batches import BatchSource
 from noyau.training.config import TrainConfig
 from noyau.training.dataset import find_files, load_pairs, split_files
+from noyau.training.export import describe, plain_card
 from noyau.training.loop import Loop, TrainResult, Validator
 from noyau.training.synthetic_set import make_synthetic_set
 from noyau.training.validation import crop_validator
 
-WEIGHTS_NAME = "weights.safetensors"
+PACKAGE_FOLDER = "package"
+FIRST_VERSION = "1"
 LOG_NAME = "metrics.jsonl"
 
 
 def run_training(config: TrainConfig, reporter: Reporter, validator: Validator | None = None) -> TrainResult:
-    """Trains one network and leaves its averaged weights in `config.out`.
+    """Trains one network and leaves a model package with its averaged weights in `config.out`.
 
     Args:
         config: the run; with `resume` it goes on from the checkpoint in `config.out`.
@@ -54,8 +57,17 @@ def run_training(config: TrainConfig, reporter: Reporter, validator: Validator |
     with (config.out / LOG_NAME).open("a") as log:
         logged = _LoggedReporter(reporter, log)
         result = Loop(config, BatchSource(config, real, synthetic), logged, validator).run()
-    save_file({k: v.contiguous() for k, v in result.network.state_dict().items()}, config.out / WEIGHTS_NAME)
+    reporter.stage("package")
+    package_run(config, result)
     return result
+
+
+def package_run(config: TrainConfig, result: TrainResult) -> ModelInfo:
+    """Writes `out/package/<name>/<version>`, a folder that a model registry can serve."""
+    network = result.network
+    info = describe(config, network, FIRST_VERSION, result.step, result.elapsed)
+    folder = config.out / PACKAGE_FOLDER / config.name / FIRST_VERSION
+    return write_package(folder, info, network.state_dict(), plain_card(info))
 
 
 def _synthetic_files(config: TrainConfig, reporter: Reporter) -> list[Path]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from noyau.domain.errors import InvalidInput
 from noyau.domain.model import Normalisation
+from noyau.models.networks import default_arguments
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,11 @@ class TrainConfig:
     def patch_shape(self) -> tuple[int, ...]:
         """The patch, or the default one of the dimension."""
         return self.patch or ((32, 80, 80) if self.ndim == 3 else (192, 192))
+
+    @property
+    def network_arguments(self) -> dict[str, Any]:
+        """The network's arguments, or those of the shipped shape."""
+        return self.arguments or default_arguments(self.ndim)
 
     def record(self) -> dict[str, Any]:
         """The run as JSON-ready data, for checkpoints and model cards."""

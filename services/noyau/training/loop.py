@@ -14,7 +14,7 @@ import torch
 
 from noyau.domain.errors import FailedPrecondition
 from noyau.domain.progress import Reporter
-from noyau.models.networks import VoteUNet, build, default_arguments
+from noyau.models.networks import VoteUNet, build
 from noyau.training.batches import Batch, BatchSource
 from noyau.training.checkpoint import CHECKPOINT_NAME, RunState, restore, save_checkpoint
 from noyau.training.config import TrainConfig
@@ -58,7 +58,7 @@ class Loop:
         self._clock = clock
         self._device = _device(config.device)
         self._state = _fresh_state(config, self._device)
-        self._loss = VoteLoss(float(_network_arguments(config)["offset_scale"]))
+        self._loss = VoteLoss(float(config.network_arguments["offset_scale"]))
         self._sums: dict[str, float] = {}
         self._saved = 0.0
         if config.resume and (config.out / CHECKPOINT_NAME).exists():
@@ -159,20 +159,16 @@ def update_average(average: torch.nn.Module, network: torch.nn.Module, decay: fl
                 kept.copy_(current[name])
 
 
-def _network_arguments(config: TrainConfig) -> dict[str, Any]:
-    return config.arguments or default_arguments(config.ndim)
-
-
 def _identity(config: TrainConfig) -> dict[str, Any]:
     """What must not change between the first call and a resumption."""
-    return {"architecture": config.architecture, "arguments": _network_arguments(config), "ndim": config.ndim}
+    return {"architecture": config.architecture, "arguments": config.network_arguments, "ndim": config.ndim}
 
 
 def _fresh_state(config: TrainConfig, device: torch.device) -> RunState:
     # Only the initial weights come from torch's global generator; it is put back as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = build(config.architecture, _network_arguments(config))
+        network = build(config.architecture, config.network_arguments)
     stride = network.total_stride
     if any(p % s for p, s in zip(config.patch_shape, stride, strict=True)):
         raise FailedPrecondition(f"The patch {config.patch_shape} is not a multiple of the network's stride {stride}.")

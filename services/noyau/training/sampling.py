@@ -60,7 +60,8 @@ def draw_centre(
     else:
         middle = rng.uniform(0.0, 1.0, len(patch)) * (extent - 1)
     margin = np.minimum(reach, extent / 2) * 0.8
-    return np.clip(middle, margin, np.maximum(extent - 1 - margin, margin))
+    inside: np.ndarray = np.clip(middle, margin, np.maximum(extent - 1 - margin, margin))
+    return inside
 
 
 def cut(pair: Pair, patch: tuple[int, ...], matrix: np.ndarray, middle: np.ndarray) -> RawPatch:

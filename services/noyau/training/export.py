@@ -1,0 +1,101 @@
+"""From a finished run to a model's description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from noyau.domain.geometry import Index3, VoxelSize
+from noyau.domain.model import ModelInfo, VoteParams
+from noyau.models.networks import VoteUNet
+from noyau.models.receptive_field import halo_for
+from noyau.training.config import TrainConfig
+
+# Chosen on validation images, see the model cards.
+VOTE_3D = VoteParams(
+    foreground=0.5,
+    seed_mass=60.0,
+    smooth=(1, 2, 2),
+    nms=(2, 5, 5),
+    weights=(5, 1, 1),
+    radius=12,
+    max_offset=(12, 20, 20),
+    min_voxels=60,
+)
+VOTE_2D = VoteParams(
+    foreground=0.5,
+    seed_mass=4.0,
+    smooth=(0, 2, 2),
+    nms=(0, 3, 3),
+    weights=(1, 1, 1),
+    radius=12,
+    max_offset=(0, 63, 63),
+    min_voxels=12,
+)
+# Typical nucleus of the training images: micrometres in 3D, pixels in 2D.
+_DIAMETER = {3: 13.5, 2: 22.0}
+_TILE: dict[int, Index3] = {3: (64, 256, 256), 2: (1, 768, 768)}
+# What the trainer knows of a run and its readers want to know; paths of one machine are left out.
+_RECORDED = (
+    "synthetic_count", "synthetic_fraction", "val", "val_percent", "minutes", "max_steps", "patch", "batch", "lr",
+    "warmup", "weight_decay", "clip", "ema", "seed", "augment",
+)  # fmt: skip
+
+
+def describe(config: TrainConfig, network: VoteUNet, version: str, step: int, elapsed: float) -> ModelInfo:
+    """The description of a trained network, with the exact halo; its digest is filled in when it is packaged.
+
+    Args:
+        config: the run.
+        network: the trained network.
+        version: e.g. `1`.
+        step: finished steps.
+        elapsed: training seconds.
+    """
+    flat = config.ndim == 2
+    halo, stride = halo_for(network), network.total_stride
+    record = config.record()
+    training: dict[str, Any] = {name: record[name] for name in _RECORDED}
+    training.update(patch=list(config.patch_shape), steps=step, minutes_used=round(elapsed / 60.0, 1))
+    return ModelInfo(
+        name=config.name,
+        version=version,
+        digest="",
+        ndim=config.ndim,
+        architecture=config.architecture,
+        arguments=dict(config.network_arguments),
+        voxel_size=None if config.voxel_size is None else VoxelSize(*config.voxel_size),
+        diameter=_DIAMETER[config.ndim],
+        halo=_with_z(halo, 0) if flat else _with_z(halo[1:], halo[0]),
+        stride=_with_z(stride, 1) if flat else _with_z(stride[1:], stride[0]),
+        tile=_TILE[config.ndim],
+        normalisation=config.normalisation,
+        decoder="vote",
+        vote=VOTE_2D if flat else VOTE_3D,
+        description=f"Cell nuclei in {config.ndim}D fluorescence microscopy, trained by `noyau train`.",
+        training=training,
+    )
+
+
+def plain_card(info: ModelInfo) -> str:
+    """A model card that says how the weights came about; figures and limits are for whoever measures them."""
+    return "\n".join(
+        (
+            f"# {info.name} version {info.version}",
+            "",
+            info.description,
+            "",
+            "| what | value |",
+            "|---|---|",
+            f"| architecture | {info.architecture}, {info.ndim}D, halo z/y/x {info.halo}, stride {info.stride} |",
+            f"| voxel size (um, z/y/x) | {tuple(info.voxel_size) if info.voxel_size else 'works in pixels'} |",
+            *(f"| {name} | {value} |" for name, value in info.training.items()),
+            "",
+            "Not measured yet: run `noyau evaluate` on images that were not trained on.",
+            "",
+        )
+    )
+
+
+def _with_z(lateral: tuple[int, ...], z: int) -> Index3:
+    y, x = lateral
+    return (z, y, x)

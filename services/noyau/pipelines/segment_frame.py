@@ -9,9 +9,9 @@ from typing import Any
 from noyau.assembly.numbering import Numbering, number_objects, select
 from noyau.assembly.objects import Objects, merge, no_objects
 from noyau.compute.executor import Executor, Task
-from noyau.domain.progress import UnitLedger
 from noyau.inference.backend import Backend
 from noyau.pipelines.frames import Frame
+from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.segment_tasks import DECODE, PREDICT, decode_tasks, predict_tasks
 
 Advance = Callable[[int, int], None]
@@ -58,29 +58,27 @@ class Workforce:
         return {PREDICT: 3, DECODE: self.threads}
 
 
-def find_nuclei(
-    frame: Frame, work: Workforce, ledger: UnitLedger, check: Callable[[], None], advance: Advance
-) -> Found:
+def find_nuclei(frame: Frame, work: Workforce, book: UnitBook, check: Callable[[], None], advance: Advance) -> Found:
     """Predicts and decodes what is not finished, then numbers the nuclei of the frame.
 
     Args:
         frame: the frame.
         work: executor, network, threads.
-        ledger: finished tiles and units; they are skipped, and each new one is marked after it is stored.
+        book: finished tiles and units; they are skipped, and each new one is marked after it is stored.
         check: raises when the work should stop.
         advance: told of progress.
     """
     if not frame.intensity.is_flat:
-        _run_tasks(frame, work, ledger, check, advance)
+        _run_tasks(frame, work, book, check, advance)
     parts = [] if frame.intensity.is_flat else [frame.provisional.objects(unit.name) for unit in frame.units]
     objects = merge(parts) if parts else no_objects()
     numbering = number_objects(objects, frame.plan.min_voxels)
     return Found(numbering, select(objects, numbering))
 
 
-def _run_tasks(frame: Frame, work: Workforce, ledger: UnitLedger, check: Callable[[], None], advance: Advance) -> None:
-    tiles = _finished(ledger, PREDICT, frame.prefix)
-    units = _finished(ledger, DECODE, frame.prefix)
+def _run_tasks(frame: Frame, work: Workforce, book: UnitBook, check: Callable[[], None], advance: Advance) -> None:
+    tiles = book.finished(PREDICT, frame.prefix)
+    units = book.finished(DECODE, frame.prefix)
     predictions, owners = predict_tasks(frame, work.backend, tiles, work.batch, check)
     decodings = decode_tasks(frame, owners, units)
     total = len(frame.plan.grid.tiles) + len(frame.units)
@@ -90,13 +88,9 @@ def _run_tasks(frame: Frame, work: Workforce, ledger: UnitLedger, check: Callabl
         nonlocal count
         names = result if task.group == PREDICT else [result]
         for name in names:
-            ledger.mark(task.group, frame.prefix + name)
+            book.mark(task.group, frame.prefix, name)
         count += len(names)
         advance(count, total)
 
     advance(count, total)
     work.executor.run([*predictions, *decodings], lanes=work.lanes, in_flight=work.in_flight, done=done, check=check)
-
-
-def _finished(ledger: UnitLedger, stage: str, prefix: str) -> set[str]:
-    return {name.removeprefix(prefix) for name in ledger.finished(stage) if name.startswith(prefix)}

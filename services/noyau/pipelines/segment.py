@@ -1,0 +1,88 @@
+"""The main job: images in, labels, measurements, picture and provenance out.
+
+One image after another. Within an image reading, network, decoding and writing overlap. A killed job that is started
+again with the same context finds in its ledger and its scratch what is finished, and gives the same result.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import asdict
+
+import numpy as np
+
+from noyau.compute.inline import InlineExecutor
+from noyau.domain.errors import NoyauError
+from noyau.domain.jobs import ImageResult, JobResult, SegmentSpec
+from noyau.inference.selection import choose
+from noyau.pipelines.context import PipelineContext
+from noyau.pipelines.items import SegmentItem, list_items, plan_items
+from noyau.pipelines.ledgers import UnitBook
+from noyau.pipelines.networks import ready_network
+from noyau.pipelines.segment_frame import Workforce
+from noyau.pipelines.segment_image import ImageJob
+from noyau.pipelines.staging import remove_staging
+
+IMAGE = "image"
+
+
+def run(spec: SegmentSpec, context: PipelineContext) -> JobResult:
+    """Segments the images of a job.
+
+    Nothing becomes visible beside an image before all of its results are complete. What a failed job half wrote
+    stays hidden until `cleanup`, so that a job whose process died can go on.
+
+    Raises:
+        NoyauError: any of them; the message names the image and what is wrong.
+    """
+    context.reporter.stage("prepare")
+    choose(spec.device, spec.backend)
+    items = plan_items(spec, list_items(spec.images, spec.output, context), context)
+    for warning in dict.fromkeys(w for planned in items for w in planned.plan.warnings):
+        context.reporter.log(warning, "warning")
+    book = UnitBook(context.ledger)
+    results = []
+    for planned in items:
+        context.reporter.check()
+        results.append(_one(spec, planned, context, book))
+    return _summary(items, results)
+
+
+def cleanup(spec: SegmentSpec, context: PipelineContext) -> None:
+    """Removes what a failed or cancelled job left beside its images. May be repeated; touches no finished results."""
+    with suppress(NoyauError):  # an image that cannot be opened has nothing beside it
+        for item in list_items(spec.images, spec.output, context):
+            with suppress(NoyauError):
+                remove_staging(item.target, spec.labels, context.job_id, context.access, image=item.ref.uri)
+
+
+def _one(spec: SegmentSpec, planned: SegmentItem, context: PipelineContext, book: UnitBook) -> ImageResult:
+    number = str(planned.item.number)
+    known = book.finished(IMAGE, number)
+    if known:
+        return ImageResult(**known["result"])
+    model = planned.plan.model
+    work = Workforce(
+        executor=InlineExecutor(),
+        backend=ready_network(context.registry, context.backends, model, spec.device, spec.backend),
+        threads=spec.workers or context.threads or max(1, len(os.sched_getaffinity(0))),
+        batch=spec.batch or 1,
+    )
+    result = ImageJob(spec, planned, work, context, book).run()
+    book.mark(IMAGE, number, "result", asdict(result))
+    context.reporter.metric("nuclei", result.nuclei)
+    return result
+
+
+def _summary(items: tuple[SegmentItem, ...], results: list[ImageResult]) -> JobResult:
+    models = {planned.plan.model.ref: planned.plan.model.digest for planned in items}
+    volumes = [r.median_volume_um3 for r in results if r.nuclei]
+    return JobResult(
+        images=tuple(results),
+        nuclei=sum(r.nuclei for r in results),
+        median_volume_um3=float(np.median(volumes)) if volumes else 0.0,
+        model=", ".join(models),
+        model_digest=", ".join(models.values()),
+        warnings=tuple(dict.fromkeys(w for planned in items for w in planned.plan.warnings)),
+    )

@@ -1,0 +1,163 @@
+"""One image from pixels to committed results."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from noyau.domain.geometry import Index3
+from noyau.domain.image import ImageSource
+from noyau.domain.jobs import ImageResult, SegmentSpec
+from noyau.pipelines import scratch
+from noyau.pipelines.context import PipelineContext
+from noyau.pipelines.frames import Frame
+from noyau.pipelines.items import SegmentItem
+from noyau.pipelines.ledgers import UnitBook
+from noyau.pipelines.provenance import now, segment_provenance
+from noyau.pipelines.report import FrameObjects, write_results
+from noyau.pipelines.segment_frame import Workforce, find_nuclei
+from noyau.pipelines.segment_write import shifted, write_frame
+from noyau.pipelines.statistics import Intensity, measure_intensity
+from noyau.planning.units import Unit, plan_units
+from noyau.sinks import LabelSink, ResultSink
+from noyau.sources import open_image
+from noyau.storage.store import Store
+
+INTENSITY = "intensity"
+DECODE_UNIT: Index3 = (64, 512, 512)
+"""Size wanted of a unit: large against the decoder's halo, small against the memory."""
+
+
+@dataclass(frozen=True)
+class ImageJob:
+    """One image under way: what its steps share."""
+
+    spec: SegmentSpec
+    planned: SegmentItem
+    work: Workforce
+    context: PipelineContext
+    book: UnitBook
+
+    @property
+    def folder(self) -> Path:
+        """Scratch of this image."""
+        return self.context.workdir / f"image{self.planned.item.number}"
+
+    @property
+    def times(self) -> range:
+        """The time points to segment."""
+        first, last = self.planned.item.ref.time or (0, self.planned.plan.info.times - 1)
+        return range(first, last + 1)
+
+    def run(self) -> ImageResult:
+        """Segments the image; what an earlier attempt of the same job finished is not done again."""
+        item, spec, context = self.planned.item, self.spec, self.context
+        labels = LabelSink.create(
+            item.target,
+            spec.labels,
+            like=self.planned.plan.info,
+            access=context.access,
+            job=context.job_id,
+            image=item.ref.uri,
+            level=item.ref.level,
+            overwrite=spec.overwrite,
+        )
+        if labels.committed:
+            labels.commit()
+            return committed_result(item.target, spec.labels, context)
+        with open_image(
+            item.ref, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing, access=context.access
+        ) as source:
+            result = self._segment(source, labels)
+        scratch.remove(self.folder)
+        return result
+
+    def _segment(self, source: ImageSource, labels: LabelSink) -> ImageResult:
+        started, reporter = now(), self.context.reporter
+        units = plan_units(labels.shape, labels.unit, DECODE_UNIT)
+        found: list[FrameObjects] = []
+        intensities: dict[int, Intensity] = {}
+        for time in range(labels.times):
+            if time not in self.times:
+                labels.clear(time)
+                continue
+            frame = self._frame(source, units, time)
+            intensities[time] = frame.intensity
+            found.append(self._frame_objects(frame, labels, offset=sum(len(f.objects) for f in found)))
+        reporter.stage("pyramid")
+        labels.build_pyramid(reporter.check)
+        results = ResultSink.create(
+            self.planned.item.target,
+            self.spec.labels,
+            access=self.context.access,
+            job=self.context.job_id,
+            image=self.planned.item.ref.uri,
+            overwrite=self.spec.overwrite,
+        )
+        result = write_results(self.planned.item.ref.uri, self.planned.plan, source, labels, results, found)
+        document = segment_provenance(
+            job_id=self.context.job_id,
+            spec=self.spec,
+            plan=self.planned.plan,
+            backend=self.work.backend,
+            intensities=intensities,
+            result=result,
+            started=started,
+        )
+        results.write_provenance(document)
+        reporter.check()
+        results.commit()
+        labels.commit(document, labels=range(1, result.nuclei + 1))
+        return result
+
+    def _frame(self, source: ImageSource, units: tuple[Unit, ...], time: int) -> Frame:
+        prefix = f"{self.planned.item.number}/{time}"
+        return Frame(
+            source=source,
+            time=time,
+            plan=self.planned.plan,
+            units=units,
+            intensity=self._intensity(source, time, prefix),
+            folder=self.folder / f"time{time}",
+            prefix=prefix,
+        )
+
+    def _intensity(self, source: ImageSource, time: int, prefix: str) -> Intensity:
+        """The normalisation values; measured once per job."""
+        reporter = self.context.reporter
+        known = self.book.finished(INTENSITY, prefix)
+        if known:
+            return Intensity(**known["all"])
+        reporter.stage("read")
+        value = measure_intensity(source, time, self.planned.plan.model.normalisation, reporter)
+        self.book.mark(INTENSITY, prefix, "all", asdict(value))
+        return value
+
+    def _frame_objects(self, frame: Frame, labels: LabelSink, offset: int) -> FrameObjects:
+        """Finds the nuclei of a frame and writes their labels."""
+        reporter = self.context.reporter
+        reporter.stage("predict")
+
+        def advance(done: int, total: int) -> None:
+            reporter.progress(done, total, "tile")
+
+        found = find_nuclei(frame, self.work, self.book, reporter.check, advance)
+        reporter.stage("write")
+        write_frame(
+            frame,
+            shifted(found.numbering, offset),
+            labels,
+            self.work.executor,
+            threads=self.work.threads,
+            book=self.book,
+            check=reporter.check,
+        )
+        scratch.remove(frame.folder / "predict")
+        return FrameObjects(frame.time, offset, found.objects)
+
+
+def committed_result(target: str, name: str, context: PipelineContext) -> ImageResult:
+    """The result of an image that an earlier attempt of this job committed, from its provenance."""
+    document: dict[str, Any] = Store(context.access.check(target)).read_json(f"noyau/{name}/provenance.json") or {}
+    return ImageResult(**document["result"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 
@@ -60,7 +61,7 @@ class Watcher:
 
     def _stream(self, job_id: str, after: int, follow: bool) -> Iterator[Event]:
         request = jobs_pb2.WatchJobRequest(job_id=job_id, after_seq=after, no_follow=not follow)
-        call = self._stub.Watch(request)
+        call: Any = self._stub.Watch(request)
         try:
             for answer in call:
                 yield event_from_wire(answer.event)

@@ -1,0 +1,53 @@
+"""The command line, `noyau`. This file only assembles; each command lives in `noyau.commands`.
+
+Exit codes are listed in `noyau.commands.exits`.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from noyau.commands import convert, jobs, measure, models, segment, serve, synth
+
+EPILOG = (
+    "Exit codes: 0 done, 1 done in part, 2 usage, 3 bad input, 4 not found, 5 exists, 6 not permitted, 7 no answer, "
+    "8 limit or resource, 9 cancelled, 10 internal, 11 not in a state for it, 12 damaged data."
+)
+
+
+def build_app() -> typer.Typer:
+    """The application with all commands."""
+    app = typer.Typer(
+        name="noyau",
+        help="Find, outline and measure cell nuclei in 3D and 2D microscopy.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.command("serve")(serve.serve)
+    app.command("segment")(segment.segment)
+    app.command("measure")(measure.measure)
+    app.command("convert")(convert.convert)
+    app.command("synth")(synth.synth)
+
+    job_commands = typer.Typer(help="List, show, watch and cancel jobs.", no_args_is_help=True)
+    job_commands.command("list")(jobs.list_jobs)
+    job_commands.command("show")(jobs.show_job)
+    job_commands.command("watch")(jobs.watch_job)
+    job_commands.command("cancel")(jobs.cancel_job)
+    app.add_typer(job_commands, name="jobs")
+
+    model_commands = typer.Typer(help="List and show models.", no_args_is_help=True)
+    model_commands.command("list")(models.list_models)
+    model_commands.command("show")(models.show_model)
+    app.add_typer(model_commands, name="models")
+    return app
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    build_app()()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Runs one job from a command: submit, show progress, cancel on Ctrl-C, tell what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from noyau.commands.connecting import connected, explain_absence
+from noyau.commands.exits import PARTIAL, told
+from noyau.commands.progress import ProgressView
+from noyau.commands.showing import plain, show_json, show_line, show_table
+from noyau.domain.errors import NoyauError
+from noyau.domain.jobs import Job, JobSpec
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a job is to be run, as the options say."""
+
+    server: str | None = None
+    local: bool = False
+    tls_ca: Path | None = None
+    json: bool = False
+    quiet: bool = False
+    detach: bool = False
+    priority: int = 0
+    group: str = ""
+    key: str = ""
+
+
+def run_job(spec: JobSpec, run: Run) -> None:
+    """Submits the job and, unless detached, watches it to its end and shows the result.
+
+    Raises:
+        typer.Exit: with the code of `noyau.commands.exits` where the job did not end well.
+    """
+    with told(run.json):
+        job = _run(spec, run)
+        if run.detach:
+            show_json({"job": job}) if run.json else show_line(job.id)
+            return
+        show_job_result(job, run.json)
+        if job.result is not None and len(job.result.images) < len(spec.images):
+            raise typer.Exit(PARTIAL)
+
+
+def _run(spec: JobSpec, run: Run) -> Job:
+    with connected(run.server, run.local, run.tls_ca) as client:
+        try:
+            job = client.submit(spec, group=run.group, priority=run.priority, idempotency_key=run.key)
+        except NoyauError as error:
+            raise explain_absence(error, "" if run.local else run.server) from error
+        if run.detach:
+            return job
+        try:
+            with ProgressView(enabled=not run.quiet) as view:
+                job = client.wait(job.id, view.event)
+        except KeyboardInterrupt:
+            typer.echo("noyau: cancelling the job ...", err=True)
+            client.cancel(job.id)
+            raise
+        from noyau.client.client import result_of
+
+        result_of(job)
+        return job
+
+
+def show_job_result(job: Job, json: bool) -> None:
+    """What a finished job produced: where the results are, and how many nuclei of which size."""
+    if json:
+        show_json({"job": plain(job)})
+        return
+    result = job.result
+    if result is None:
+        show_line(f"Job {job.id} is {job.state.value}.")
+        return
+    columns = ["image", "nuclei", "median volume (µm³)", "labels", "table", "overview"]
+    rows = [
+        (
+            image.uri,
+            image.nuclei,
+            image.median_volume_um3,
+            *(_beside(image.uri, uri) for uri in (image.labels_uri, image.table_uri, image.overview_uri)),
+        )
+        for image in result.images
+    ]
+    show_table(columns, rows)
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    model = f" with {result.model}" if result.model else ""
+    show_line(
+        f"{result.nuclei} nuclei in {len(result.images)} image{'s' if len(result.images) != 1 else ''}{model}, "
+        f"median volume {result.median_volume_um3:.4g} µm³"
+    )
+
+
+def _beside(image: str, uri: str) -> str:
+    """The place of a result relative to its image where it lies inside, to keep the table readable."""
+    prefix = image.rstrip("/") + "/"
+    return uri.removeprefix(prefix) if uri.startswith(prefix) else uri

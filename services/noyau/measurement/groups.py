@@ -1,0 +1,68 @@
+"""Which objects are measured together: neighbours that fit into one bounded read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from noyau.domain.geometry import Box, as_index
+
+
+@dataclass(frozen=True)
+class Group:
+    """Objects that are read in one go.
+
+    Attributes:
+        ids: ascending labels.
+        box: voxels to read, holds every object with the margin, inside the readable part of the image.
+        step: every how many-th voxel is read, 1 but for a single object larger than a read may be.
+    """
+
+    ids: tuple[int, ...]
+    box: Box
+    step: int = 1
+
+
+def group_objects(objects: Mapping[int, Box], margin: Sequence[int], extent: Box, max_voxels: int) -> list[Group]:
+    """Puts neighbouring objects into groups whose box has at most `max_voxels` voxels.
+
+    Objects are taken in the order of a coarse raster, so that a group's objects lie close to each other. The
+    grouping never changes a result, with one exception: an object too large for any group is read with a step.
+
+    Args:
+        objects: bounding boxes by label.
+        margin: voxels z/y/x that a measurement needs around an object.
+        extent: the readable part of the image.
+        max_voxels: bound of a read.
+    """
+    side = max(16, round((max_voxels / 4) ** (1 / 3)))
+    cell = lambda box: tuple((a + b) // 2 // side for a, b in zip(box.start, box.stop, strict=True))  # noqa: E731
+    groups: list[Group] = []
+    ids: list[int] = []
+    box: Box | None = None
+    last: tuple[int, ...] | None = None
+    for label, bounds in sorted(objects.items(), key=lambda item: (cell(item[1]), item[0])):
+        wide = bounds.grown(margin).intersection(extent)
+        union = wide if box is None else _union(box, wide)
+        if box is not None and (cell(bounds) != last or union.voxels > max_voxels):
+            groups.append(_group(ids, box, max_voxels))
+            ids, union = [], wide
+        ids.append(label)
+        box, last = union, cell(bounds)
+    if box is not None:
+        groups.append(_group(ids, box, max_voxels))
+    return groups
+
+
+def _group(ids: Sequence[int], box: Box, max_voxels: int) -> Group:
+    step = 1
+    while box.voxels / step**3 > max_voxels:
+        step += 1
+    return Group(tuple(sorted(ids)), box, step)
+
+
+def _union(a: Box, b: Box) -> Box:
+    return Box(
+        as_index(min(p, q) for p, q in zip(a.start, b.start, strict=True)),
+        as_index(max(p, q) for p, q in zip(a.stop, b.stop, strict=True)),
+    )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import SegmentSpec
 from noyau.jobs.settings import JobLimits

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from noyau.domain.errors import ErrorKind, JobCancelled
 from noyau.domain.jobs import EventKind, ImageResult, JobError, JobResult, JobState, SegmentSpec
 from noyau.jobs.lease import Lease, LeaseLost

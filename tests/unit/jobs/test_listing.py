@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-
 from noyau.domain.errors import InvalidInput
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import JobState, MeasureSpec, SegmentSpec

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 import pytest
-
 from noyau.domain.errors import FailedPrecondition
 from noyau.domain.jobs import EventKind, JobState, SegmentSpec
 from noyau.jobs.lease import Lease, LeaseLost

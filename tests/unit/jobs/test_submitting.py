@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-
 from noyau.domain.errors import AlreadyExists, InvalidInput, LimitExceeded, NotFound
 from noyau.domain.jobs import JobState, SegmentSpec
 from noyau.jobs.store import JobStore

@@ -140,7 +140,7 @@ def settle(
 
 def _radius_towards(to_unit: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Radii (n,) of the ellipsoids `to_unit` (n, 3, 3) along unit vectors (n, 3)."""
-    return 1 / np.sqrt((np.einsum("nij,nj->ni", to_unit, directions) ** 2).sum(axis=1))
+    return np.asarray(1 / np.sqrt((np.einsum("nij,nj->ni", to_unit, directions) ** 2).sum(axis=1)))
 
 
 def _push(centres: np.ndarray, to_unit: np.ndarray, longest: float, apart: float, gap: np.ndarray) -> bool:

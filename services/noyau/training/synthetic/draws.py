@@ -52,7 +52,7 @@ def smooth_field(rng: np.random.Generator, shape: Index3, orders: Index3) -> np.
     values = np.einsum("zbc,yb->zyc", values, y, optimize=False)
     values = np.einsum("zyc,xc->zyx", values, x, optimize=False)
     spread = float(values.std())
-    return (values / spread).astype(np.float32) if spread > 0 else values.astype(np.float32)
+    return np.asarray(values / spread if spread > 0 else values, dtype=np.float32)
 
 
 def _cosines(length: int, order: int) -> np.ndarray:

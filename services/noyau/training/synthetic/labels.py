@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cc3d
 import numpy as np
@@ -81,7 +82,7 @@ def _level(nucleus: Nucleus, slices: tuple[slice, slice, slice], voxel: VoxelSiz
     return level
 
 
-def largest_pieces(labels: np.ndarray, connectivity: int) -> np.ndarray:
+def largest_pieces(labels: np.ndarray, connectivity: Literal[6, 26]) -> np.ndarray:
     """The labels with only the largest connected piece of each left (int32, z/y/x)."""
     pieces = cc3d.connected_components(labels, connectivity=connectivity).ravel()
     flat = labels.ravel()
@@ -120,7 +121,7 @@ def without(labels: np.ndarray, ids: np.ndarray, count: int) -> np.ndarray:
     """The labels with these ids set to background."""
     table = np.arange(count + 1, dtype=np.int32)
     table[ids] = 0
-    return table[labels]
+    return np.asarray(table[labels])
 
 
 def touching_fraction(labels: np.ndarray) -> float:

@@ -85,7 +85,7 @@ def expose(
     Returns:
         float32 (Z, Y, X).
     """
-    shape: Index3 = signal.shape  # type: ignore[assignment]
+    shape: Index3 = signal.shape
     flat = shape[0] == 1
     light = _spread(signal if defocused is None else np.where(defocused, 0, signal), voxel, optics, flat)
     if defocused is not None:
@@ -111,11 +111,11 @@ def _spread(signal: np.ndarray, voxel: VoxelSize, optics: Optics, flat: bool) ->
     sigma = np.array([axial, optics.psf, optics.psf])
     sharp = gaussian_filter(signal, sigma / np.array(tuple(voxel)), mode="nearest", truncate=3)
     if optics.tail <= 0:
-        return sharp
+        return np.asarray(sharp)
     wide = _coarse_blur(signal, [float(s) for s in 3 * sigma], voxel)
     depth = np.linspace(0.5, 1.5, signal.shape[0], dtype=np.float32)
     share = np.float32(optics.tail) * (depth if optics.from_top else depth[::-1])[:, None, None]
-    return sharp + share * (wide - sharp)
+    return np.asarray(sharp + share * (wide - sharp))
 
 
 def _coarse_blur(values: np.ndarray, sigma: list[float], voxel: VoxelSize) -> np.ndarray:
@@ -132,7 +132,7 @@ def _coarse_blur(values: np.ndarray, sigma: list[float], voxel: VoxelSize) -> np
     coarse = padded.reshape(blocks).mean(axis=(1, 3, 5), dtype=np.float32)
     coarse = gaussian_filter(coarse, [s / v / f for s, v, f in zip(sigma, voxel, steps, strict=True)], mode="nearest")
     if max(steps) == 1:
-        return coarse
+        return np.asarray(coarse)
     fine = zoom(coarse, steps, order=1, mode="nearest", grid_mode=True)
     return np.asarray(fine[tuple(slice(0, n) for n in values.shape)], dtype=np.float32)
 
@@ -161,5 +161,5 @@ def record_light(rng: np.random.Generator, light: np.ndarray, optics: Optics) ->
         low, high = (float(v) for v in np.percentile(grey[:, ::2, ::2], [0.1, 99.9]))
         window = rng.uniform(0.6, 1.6)
         scaled = (grey - low) * np.float32(255 / max((high - low) * window, 1e-6))
-        return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
-    return np.clip(np.rint(grey), 0, 65535).astype(np.uint16)
+        return np.asarray(np.clip(np.rint(scaled), 0, 255), dtype=np.uint8)
+    return np.asarray(np.clip(np.rint(grey), 0, 65535), dtype=np.uint16)

@@ -48,7 +48,7 @@ def draw_scene(
     extent = np.array(shape) * np.array(tuple(voxel))
     if flat:
         extent[0] = 0
-    diameter = _feasible_diameter(log_uniform(rng, ranges.diameter), extent, voxel)
+    diameter = log_uniform(rng, _feasible(ranges.diameter, extent, voxel))
     filled = uniform(rng, ranges.density) if density is None else density
     drawn_count = round(log_uniform(rng, ranges.count)) if ranges.count else None
     wanted = count if count is not None else drawn_count if density is None else None
@@ -116,10 +116,15 @@ def _lying(nucleus: Nucleus, normal: np.ndarray) -> Nucleus:
     return replace(nucleus, rotation=rotation, radii=nucleus.radii * np.array([1.08, 0.8, 1.15]))
 
 
-def _feasible_diameter(diameter: float, extent: np.ndarray, voxel: VoxelSize) -> float:
-    """The diameter, kept above six voxels of the plane and below the field of view."""
-    low, high = 6 * max(voxel.y, voxel.x), 0.7 * float(extent[1:].min())
-    return float(max(min(diameter, max(high, low)), min(low, high)))
+def _feasible(bounds: tuple[float, float], extent: np.ndarray, voxel: VoxelSize) -> tuple[float, float]:
+    """The range of diameters, cut to what the voxels resolve and the field of view holds.
+
+    A nucleus is at least eight voxels wide and two and a half planes high, and at most 0.7 of the field.
+    """
+    low = max(8 * voxel.y, 8 * voxel.x, 2.5 * voxel.z if extent[0] else 0.0)
+    high = max(0.7 * float(extent[1:].min()), 6 * max(voxel.y, voxel.x))
+    least, most = (min(max(b, low), high) for b in bounds)
+    return least, most
 
 
 def _count_for(filled: float, extent: np.ndarray, diameter: float) -> int:

@@ -38,13 +38,14 @@ class Nucleus:
     @property
     def to_unit(self) -> np.ndarray:
         """3x3 matrix that maps an offset from the centre (micrometres) into the unit ball."""
-        return self.rotation / self.radii[:, None]
+        return np.asarray(self.rotation / self.radii[:, None])
 
     @property
     def reach(self) -> np.ndarray:
         """Half extent of the bounding box, micrometres z/y/x."""
         swell = 1 + np.abs(self.waves[:, 4]).sum()
-        return (swell + BEND_CENTRE * self.bend) * np.sqrt(((self.rotation * self.radii[:, None]) ** 2).sum(axis=0))
+        half = np.sqrt(((self.rotation * self.radii[:, None]) ** 2).sum(axis=0))
+        return np.asarray((swell + BEND_CENTRE * self.bend) * half)
 
     def moved(self, centre: np.ndarray) -> Nucleus:
         return replace(self, centre=centre)
@@ -78,7 +79,7 @@ class Nucleus:
         total = np.ones_like(directions[0])
         for a, b, c, phase, amplitude in self.waves.astype(np.float32):
             total += amplitude * np.cos(a * directions[0] + b * directions[1] + c * directions[2] + phase)
-        return np.maximum(total, np.float32(0.4))
+        return np.asarray(np.maximum(total, np.float32(0.4)))
 
 
 def draw_nucleus(

@@ -67,7 +67,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         raise NotFound(f"There is no checkpoint at '{path}'.", "Start the run without resuming.")
     try:
         stored: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+    except (RuntimeError, EOFError, OSError, LookupError, ValueError, pickle.UnpicklingError) as error:
         raise DamagedData(f"The checkpoint '{path}' cannot be read: {error}.") from error
     return stored
 

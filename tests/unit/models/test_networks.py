@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from noyau.domain.errors import InvalidInput
 from noyau.models.networks import VoteUNet, build, default_arguments
 from noyau.models.receptive_field import halo_for, receptive_radius

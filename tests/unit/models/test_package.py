@@ -4,7 +4,6 @@ import json
 
 import pytest
 import torch
-
 from noyau.domain.errors import DamagedData, NotFound
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.model import ModelInfo, Normalisation, VoteParams

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from noyau.domain.errors import DamagedData, NotFound
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.model import ModelInfo

@@ -18,6 +18,7 @@ from noyau.sinks.colours import image_label
 from noyau.sinks.levels import LabelLevel, PyramidLevel, image_steps, label_multiscale, plan_label_levels
 from noyau.sinks.target import Target, check_name, require_free
 from noyau.storage.arrays import create_array, open_array, plan_chunks
+from noyau.storage.conformance import require_conformant
 from noyau.storage.groups import NGFF_ZARR_FORMAT, read_group, update_listing, write_group
 from noyau.storage.multiscale import Multiscale, build_multiscale, parse_multiscale
 from noyau.storage.options import StorageOptions
@@ -178,6 +179,7 @@ class LabelSink:
         if not self.committed:
             version = self._target.version
             entry = build_multiscale(self._multiscale, version, "nearest")
+            require_conformant(entry, version)
             ngff = {"multiscales": [entry], "image-label": image_label(labels, version, self._source_path())}
             ours = {"job": self._job, "provenance": dict(provenance or {})}
             write_group(self._target.store, self._folder, version, ngff, noyau=ours)

@@ -74,7 +74,11 @@ def label_multiscale(
         levels: of the label pyramid.
         name: of the label group.
     """
-    plain = (image or _from_info(like)).without("c")
+    source = image or _from_info(like)
+    names = source.axes.names.replace("c", "")
+    if "t" in names[1:]:
+        names = "".join(name for name in "tzyx" if name in names)  # NGFF wants time first, whatever the image does
+    plain = source.ordered(names)
     first = plain.levels[base if image else 0]
     made = []
     for number, level in enumerate(levels):

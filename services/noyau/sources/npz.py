@@ -37,7 +37,8 @@ def load_array(path: Path, key: str) -> np.ndarray:
         if path.suffix == ".npy":
             data = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
-            with np.load(path, allow_pickle=False) as archive:
+            # numpy leaves a file open that it cannot read, so it gets one that is closed here.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 data = np.asarray(archive[_pick(archive.files, key, path)])
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
         if "allow_pickle" in str(error):

@@ -85,7 +85,12 @@ class _Squeezed:
             full[at] = part
         try:
             return np.asarray(self._data[tuple(full)])
-        except (tifffile.TiffFileError, ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # every codec has errors of its own
+            if "imagecodecs" in str(error):
+                raise InvalidInput(
+                    f"This TIFF is compressed in a way that needs another package: {error}.",
+                    "Install it on the server with: pip install imagecodecs",
+                ) from error
             raise DamagedData(f"A part of the TIFF cannot be decoded: {error}.") from error
 
 

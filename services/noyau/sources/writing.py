@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -15,6 +15,7 @@ from noyau.domain.errors import InvalidInput
 from noyau.domain.geometry import Index3
 from noyau.sources.raster import Raster
 from noyau.storage.arrays import create_array, plan_chunks
+from noyau.storage.conformance import require_conformant
 from noyau.storage.groups import NGFF_ZARR_FORMAT, write_group
 from noyau.storage.multiscale import Level, Multiscale, build_multiscale
 from noyau.storage.pyramid import (
@@ -45,9 +46,11 @@ class _Plan:
 def write_image(store: Store, raster: Raster, name: str, ngff: str, check: Callable[[], None]) -> int:
     """Writes the image into the root of `store`; the group's documents come last. Returns the number of levels."""
     plan = _plan(raster, name)
-    _write_levels(store, "", raster, plan, ngff, raster.dtype, reduce_mean, check)
+    coarsest = _write_levels(store, "", raster, plan, ngff, raster.dtype, reduce_mean, check)
     entry = build_multiscale(plan.multiscale, ngff, "mean")
-    write_group(store, "", ngff, {"multiscales": [entry], "omero": _omero(raster)})
+    require_conformant(entry, ngff)
+    windows = [_window(coarsest, plan.axes, channel) for channel in range(raster.length("c"))]
+    write_group(store, "", ngff, {"multiscales": [entry], "omero": _omero(raster, windows)})
     return len(plan.steps) + 1
 
 
@@ -88,9 +91,10 @@ def _write_levels(
     dtype: np.dtype,
     reduce: Reduce,
     check: Callable[[], None],
-) -> None:
+) -> ts.TensorStore:
+    """Writes all levels; returns the coarsest."""
     volume = (raster.length("z"), raster.length("y"), raster.length("x"))
-    previous = None
+    previous: ts.TensorStore | None = None
     for number in range(len(plan.steps) + 1):
         step = plan.steps[number - 1] if number else (1, 1, 1)
         volume = coarser(volume, step)
@@ -101,6 +105,7 @@ def _write_levels(
         else:
             fill_level(previous, array, plan.axes, step, reduce, unit=unit, what=store.locate(path), check=check)
         previous = array
+    return array
 
 
 def _create(
@@ -141,18 +146,26 @@ def as_labels(pixels: np.ndarray, what: str) -> np.ndarray:
     return pixels.astype(np.uint32)
 
 
-def _omero(raster: Raster) -> dict[str, Any]:
-    """Channel names and a display window over the range of the type."""
+def _window(coarsest: ts.TensorStore, axes: str, channel: int) -> dict[str, float]:
+    """A display window from the darkest to the brightest pixels of the coarsest level (of its first time point)."""
+    view = volume_view(coarsest, axes, 0, channel)
+    plane = np.asarray(view[tuple(slice(None, None, max(1, n // 128)) for n in view.shape)].read().result())
+    values = plane[np.isfinite(plane)] if plane.dtype.kind == "f" else plane.astype(np.float32)
+    kind = np.iinfo(plane.dtype) if plane.dtype.kind in "iu" else None
+    low, high = (float(v) for v in np.percentile(values, (1, 99.9))) if values.size else (0.0, 1.0)
+    least, most = (float(kind.min), float(kind.max)) if kind else (min(0.0, low), max(1.0, high))
+    return {"min": least, "max": most, "start": low, "end": high if high > low else low + 1}
+
+
+def _omero(raster: Raster, windows: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Channel names, colours and display windows."""
     count = raster.length("c")
     names = raster.channels if len(raster.channels) == count else tuple(str(i) for i in range(count))
-    info = np.iinfo(raster.dtype) if raster.dtype.kind in "iu" else None
-    low, high = (float(info.min), float(info.max)) if info else (0.0, 1.0)
-    window = {"min": low, "max": high, "start": low, "end": high}
     colours = ["FFFFFF"] if count == 1 else [COLOURS[i % len(COLOURS)] for i in range(count)]
     return {
         "channels": [
             {"label": name, "color": colour, "active": True, "window": window}
-            for name, colour in zip(names, colours, strict=True)
+            for name, colour, window in zip(names, colours, windows, strict=True)
         ],
         "rdefs": {"model": "greyscale" if count == 1 else "color", "defaultZ": raster.length("z") // 2, "defaultT": 0},
     }

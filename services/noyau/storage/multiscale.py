@@ -50,22 +50,15 @@ class Multiscale:
     levels: tuple[Level, ...]
     name: str = ""
 
-    def without(self, axis: str) -> Multiscale:
-        """The same multiscale without one axis (labels have no channels)."""
-        if axis not in self.axes:
-            return self
-        at = self.axes.index(axis)
+    def ordered(self, names: str) -> Multiscale:
+        """The same multiscale with some of its axes, in another order (labels have no channels)."""
+        at = [self.axes.index(name) for name in names]
 
-        def cut(values: tuple[Any, ...]) -> tuple[Any, ...]:
-            return values[:at] + values[at + 1 :]
+        def pick(values: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(values[i] for i in at)
 
-        levels = tuple(replace(v, scale=cut(v.scale), translation=cut(v.translation)) for v in self.levels)
-        return replace(
-            self,
-            axes=Axes(self.axes.names.replace(axis, "")),
-            units=cut(self.units),
-            levels=levels,
-        )
+        levels = tuple(replace(v, scale=pick(v.scale), translation=pick(v.translation)) for v in self.levels)
+        return replace(self, axes=Axes(names), units=pick(self.units), levels=levels)
 
     def spacing(self, axis: str, level: int = 0) -> float | None:
         """Micrometres per voxel along an axis; None where the unit is missing or not a length."""

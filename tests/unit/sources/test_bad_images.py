@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import (
     DamagedData,
@@ -61,9 +60,7 @@ def test_zarr_without_an_image(make_image: Make, tmp_path: Path, volume: np.ndar
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_zarr_array(
-    make_image: Make, tmp_path: Path, volume: np.ndarray, access: AccessPolicy, version: str
-) -> None:
+def test_zarr_array(make_image: Make, tmp_path: Path, volume: np.ndarray, access: AccessPolicy, version: str) -> None:
     path = make_image(tmp_path / "a", volume, version=version)
     assert "array" in refusal(InvalidInput, ImageRef(str(path / "0")), access)
 
@@ -123,9 +120,7 @@ def test_unknown_channel_names_the_known_ones(make_image: Make, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("level", [1, -1])
-def test_unknown_level(
-    make_image: Make, tmp_path: Path, volume: np.ndarray, access: AccessPolicy, level: int
-) -> None:
+def test_unknown_level(make_image: Make, tmp_path: Path, volume: np.ndarray, access: AccessPolicy, level: int) -> None:
     path = make_image(tmp_path / "a", volume)
     assert f"Level {level}" in refusal(OutOfRange, ImageRef(str(path), level=level), access)
 

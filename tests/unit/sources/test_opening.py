@@ -12,7 +12,6 @@ import pytest
 import tensorstore as ts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from noyau.domain.access import AccessPolicy
 from noyau.domain.geometry import Box, VoxelSize
 from noyau.domain.image import ImageRef, ImageSource
@@ -172,7 +171,7 @@ def test_scales_of_the_whole_and_of_a_level_multiply(make_image: Make, tmp_path:
 def test_many_threads_read_at_once(make_image: Make, tmp_path: Path, access: AccessPolicy) -> None:
     pixels = np.random.default_rng(0).integers(0, 60000, (8, 32, 32), np.uint16)
     image = open_image(ImageRef(str(make_image(tmp_path / "a", pixels, chunks=(2, 8, 8)))), access=access)
-    boxes = [Box((z, y, 0), (z + 2, y + 8, 32)) for z in range(0, 7) for y in range(0, 25, 3)]
+    boxes = [Box((z, y, 0), (z + 2, y + 8, 32)) for z in range(7) for y in range(0, 25, 3)]
     with ThreadPoolExecutor(8) as pool:
         for box, got in zip(boxes, pool.map(image.read, boxes), strict=True):
             np.testing.assert_array_equal(got, pixels[box.slices])

@@ -1,17 +1,22 @@
-"""Table, picture and summary of one segmented image."""
+"""Table and picture of the nuclei of one image, time point by time point, with bounded memory."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from noyau.assembly.objects import Objects
+from noyau.domain.geometry import Box, VoxelSize
 from noyau.domain.image import ImageSource
-from noyau.domain.jobs import ImageResult
-from noyau.pipelines.prepare import ImagePlan
-from noyau.sinks import LabelSink, ResultSink
+from noyau.domain.progress import Reporter
+from noyau.measurement.table import Table, concatenate
+from noyau.measurement.volume import measure_volume
+
+ReadLabels = Callable[[Box, int], np.ndarray]
+"""Labels of a box at a time point, z/y/x."""
 
 
 @dataclass(frozen=True)
@@ -20,36 +25,88 @@ class FrameObjects:
 
     Attributes:
         time: the time point.
-        offset: final labels are offset + 1 .. offset + n.
-        objects: in the order of their numbers; identity is the number without the offset.
+        boxes: bounding box of each nucleus by its label in the label image.
     """
 
     time: int
-    offset: int
-    objects: Objects
+    boxes: Mapping[int, Box]
+
+    @staticmethod
+    def of(time: int, objects: Objects, offset: int = 0) -> FrameObjects:
+        """From objects whose identity is the label without the offset of the time point."""
+        return FrameObjects(time, {int(n) + offset: objects.box(i) for i, n in enumerate(objects.identity)})
 
 
-def write_results(
-    uri: str,
-    plan: ImagePlan,
+def measure_frames(
     source: ImageSource,
-    labels: LabelSink,
-    results: ResultSink,
-    found: list[FrameObjects],
-) -> ImageResult:
-    """TODO measurement."""
-    columns: dict[str, Any] = {
-        "label": np.concatenate([f.objects.identity + f.offset for f in found]),
-        "volume_um3": np.concatenate([f.objects.voxels * plan.voxel_size.volume for f in found]),
-    }
-    results.write_table(columns)
-    uris = results.uris()
-    return ImageResult(
-        uri=uri,
-        labels_uri=labels.uri,
-        table_uri=uris.table,
-        overview_uri=uris.overview,
-        provenance_uri=uris.provenance,
-        nuclei=len(columns["label"]),
-        median_volume_um3=float(np.median(columns["volume_um3"])) if len(columns["label"]) else 0.0,
-    )
+    read_labels: ReadLabels,
+    frames: Sequence[FrameObjects],
+    voxel_size: VoxelSize,
+    *,
+    channels: Sequence[int | str],
+    threads: int,
+    reporter: Reporter,
+) -> Table:
+    """Measures the nuclei of all time points; with several, the table has a column `time`.
+
+    Args:
+        source: the image; every channel of it can be read.
+        read_labels: labels as they were written.
+        frames: what to measure.
+        voxel_size: micrometres z/y/x.
+        channels: channels to measure, by index or name.
+        threads: threads over objects.
+        reporter: takes progress in nuclei and says when to stop.
+    """
+    total = sum(len(frame.boxes) for frame in frames)
+    before = 0
+    tables = []
+    for frame in frames:
+
+        def progress(done: int, _: int, base: int = before) -> None:
+            reporter.check()
+            reporter.progress(base + done, total, "nucleus")
+
+        table = measure_volume(
+            partial(_labels_at, read_labels, frame.time),
+            _channel_readers(source, frame.time, channels),
+            frame.boxes,
+            voxel_size,
+            image_shape=source.info.shape,
+            threads=threads,
+            progress=progress,
+        )
+        before += len(table)
+        times = {"time": np.full(len(table), frame.time, np.int64)} if source.info.times > 1 else {}
+        tables.append(table.with_columns(times))
+    return concatenate(tables)
+
+
+def size_column(table: Table) -> np.ndarray:
+    """Volumes in cubic micrometres, or areas in square micrometres for a 2D image."""
+    return table["volume_um3" if "volume_um3" in table.columns else "area_um2"]
+
+
+def median(values: np.ndarray) -> float:
+    """The median, 0 where there are no values."""
+    return float(np.median(values)) if len(values) else 0.0
+
+
+def _labels_at(read: ReadLabels, time: int, box: Box) -> np.ndarray:
+    return read(box, time)
+
+
+def _channel_readers(
+    source: ImageSource, time: int, channels: Sequence[int | str]
+) -> dict[str, Callable[[Box], np.ndarray]]:
+    """A reader for each channel by its name; equal names are told apart by their position."""
+    names = source.info.channels
+    readers: dict[str, Callable[[Box], np.ndarray]] = {}
+    for channel in channels:
+        name = names[channel] if isinstance(channel, int) else channel
+        readers[name if name not in readers else f"{name}_{channel}"] = partial(_channel_at, source, time, channel)
+    return readers
+
+
+def _channel_at(source: ImageSource, time: int, channel: int | str, box: Box) -> np.ndarray:
+    return source.read(box, time=time, channel=channel)

@@ -93,15 +93,21 @@ def remove(folder: Path) -> None:
 def _write(path: Path, array: np.ndarray, context: ts.Context) -> None:
     lead = array.ndim - 3
     chunk = [1] * lead + [min(_CHUNK, n) for n in array.shape[lead:]]
+    shard = [-(-n // c) * c for n, c in zip(array.shape, chunk, strict=True)]
+    little = {"name": "bytes", "configuration": {"endian": "little"}}
+    sharding = {
+        "chunk_shape": chunk,
+        "codecs": [little, {"name": "blosc", "configuration": _blosc(array.dtype.itemsize)}],
+        "index_codecs": [little, {"name": "crc32c"}],
+    }
     spec = _spec(path) | {
         "metadata": {
             "shape": array.shape,
             "data_type": array.dtype.name,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-            "codecs": [
-                {"name": "bytes", "configuration": {"endian": "little"}},
-                {"name": "blosc", "configuration": _blosc(array.dtype.itemsize)},
-            ],
+            # One shard holds the whole array: a file to write and to remove instead of a tree.
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
+            "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
+            "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
         },
         "store_data_equal_to_fill_value": True,
     }

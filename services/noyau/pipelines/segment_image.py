@@ -14,13 +14,14 @@ from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.frames import Frame
 from noyau.pipelines.items import SegmentItem
 from noyau.pipelines.ledgers import UnitBook
-from noyau.pipelines.provenance import now, segment_provenance
-from noyau.pipelines.report import FrameObjects, write_results
+from noyau.pipelines.provenance import now
+from noyau.pipelines.report import FrameObjects
 from noyau.pipelines.segment_frame import Workforce, find_nuclei
+from noyau.pipelines.segment_results import Finisher, SegmentedFrame
 from noyau.pipelines.segment_write import shifted, write_frame
 from noyau.pipelines.statistics import Intensity, measure_intensity
 from noyau.planning.units import Unit, plan_units
-from noyau.sinks import LabelSink, ResultSink
+from noyau.sinks import LabelSink
 from noyau.sources import open_image
 from noyau.storage.store import Store
 
@@ -69,47 +70,25 @@ class ImageJob:
         with open_image(
             item.ref, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing, access=context.access
         ) as source:
-            result = self._segment(source, labels)
+            started = now()
+            frames = self._frames(source, labels)
+            finisher = Finisher(spec, self.planned, context, self.work.backend, self.work.threads)
+            result = finisher.finish(source, labels, frames, started)
         scratch.remove(self.folder)
         return result
 
-    def _segment(self, source: ImageSource, labels: LabelSink) -> ImageResult:
-        started, reporter = now(), self.context.reporter
+    def _frames(self, source: ImageSource, labels: LabelSink) -> list[SegmentedFrame]:
+        """Segments the time points that were asked for; the others stay empty."""
         units = plan_units(labels.shape, labels.unit, DECODE_UNIT)
-        found: list[FrameObjects] = []
-        intensities: dict[int, Intensity] = {}
+        frames: list[SegmentedFrame] = []
+        offset = 0
         for time in range(labels.times):
             if time not in self.times:
                 labels.clear(time)
                 continue
-            frame = self._frame(source, units, time)
-            intensities[time] = frame.intensity
-            found.append(self._frame_objects(frame, labels, offset=sum(len(f.objects) for f in found)))
-        reporter.stage("pyramid")
-        labels.build_pyramid(reporter.check)
-        results = ResultSink.create(
-            self.planned.item.target,
-            self.spec.labels,
-            access=self.context.access,
-            job=self.context.job_id,
-            image=self.planned.item.ref.uri,
-            overwrite=self.spec.overwrite,
-        )
-        result = write_results(self.planned.item.ref.uri, self.planned.plan, source, labels, results, found)
-        document = segment_provenance(
-            job_id=self.context.job_id,
-            spec=self.spec,
-            plan=self.planned.plan,
-            backend=self.work.backend,
-            intensities=intensities,
-            result=result,
-            started=started,
-        )
-        results.write_provenance(document)
-        reporter.check()
-        results.commit()
-        labels.commit(document, labels=range(1, result.nuclei + 1))
-        return result
+            frames.append(self._segment(self._frame(source, units, time), labels, offset))
+            offset += len(frames[-1].voxels)
+        return frames
 
     def _frame(self, source: ImageSource, units: tuple[Unit, ...], time: int) -> Frame:
         prefix = f"{self.planned.item.number}/{time}"
@@ -134,8 +113,8 @@ class ImageJob:
         self.book.mark(INTENSITY, prefix, "all", asdict(value))
         return value
 
-    def _frame_objects(self, frame: Frame, labels: LabelSink, offset: int) -> FrameObjects:
-        """Finds the nuclei of a frame and writes their labels."""
+    def _segment(self, frame: Frame, labels: LabelSink, offset: int) -> SegmentedFrame:
+        """Finds the nuclei of a frame and writes their labels, offset + 1 and on."""
         reporter = self.context.reporter
         reporter.stage("predict")
 
@@ -154,7 +133,8 @@ class ImageJob:
             check=reporter.check,
         )
         scratch.remove(frame.folder / "predict")
-        return FrameObjects(frame.time, offset, found.objects)
+        objects = FrameObjects.of(frame.time, found.objects, offset)
+        return SegmentedFrame(frame.intensity, objects, found.objects.voxels)
 
 
 def committed_result(target: str, name: str, context: PipelineContext) -> ImageResult:

@@ -12,7 +12,7 @@ from noyau.domain.jobs import JobResult, MeasureSpec, SegmentSpec
 from noyau.inference.cache import BackendCache
 from noyau.jobs.context import Handlers, JobContext
 from noyau.logs import configure_logging
-from noyau.pipelines import measure, preview, segment
+from noyau.pipelines import preview, segment
 from noyau.pipelines.context import Limits, PipelineContext
 from noyau.wiring import access_policy, model_registry, threads_per_worker
 
@@ -100,6 +100,10 @@ class SegmentHandler:
     def __call__(self, spec: SegmentSpec, context: JobContext, /) -> JobResult:
         return segment.run(spec, self.workshop.context(context))
 
+    def cleanup(self, spec: SegmentSpec, context: JobContext, /) -> None:
+        """Removes what a cancelled or failed job left beside its images."""
+        segment.cleanup(spec, self.workshop.context(context))
+
 
 @dataclass(frozen=True)
 class MeasureHandler:
@@ -108,4 +112,6 @@ class MeasureHandler:
     workshop: Workshop
 
     def __call__(self, spec: MeasureSpec, context: JobContext, /) -> JobResult:
+        from noyau.pipelines import measure
+
         return measure.run(spec, self.workshop.context(context))

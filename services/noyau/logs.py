@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 import structlog
 
+# Never the values of variables: they may hold a password, and pixels of users.
+_traceback = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
 
 def configure_logging(format: Literal["auto", "console", "json"] = "auto", level: str = "info") -> None:
     """Sets up logging for this process; a second call replaces the first.
@@ -32,9 +35,10 @@ def configure_logging(format: Literal["auto", "console", "json"] = "auto", level
     for_people = format == "console" or (format == "auto" and sys.stderr.isatty())
     last: list[Any]
     if for_people:
-        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     else:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        last = [structlog.processors.ExceptionRenderer(_traceback), structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

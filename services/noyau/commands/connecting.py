@@ -70,7 +70,7 @@ class PrivateService:
         """Starts it and returns its address. SIGTERM then works like Ctrl-C, so that nothing is left behind."""
         from noyau.logs import configure_logging
 
-        configure_logging("auto", "error")
+        configure_logging("console", "error")
         self._folder = Path(tempfile.mkdtemp(prefix="noyau-"))
         self._previous = signal.signal(signal.SIGTERM, _interrupt)
         self._thread.start()
@@ -131,7 +131,7 @@ def private_settings(folder: Path, workers: int) -> Settings:
             ),
             "jobs": given.jobs.model_copy(update={"workers": workers, "database": None}),
             "access": given.access.model_copy(update={"roots": (), "remote_hosts": ("*",)}),
-            "log": given.log.model_copy(update={"level": "error"}),
+            "log": given.log.model_copy(update={"format": "console", "level": "error"}),
         }
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from noyau.domain.access import AccessPolicy
-from noyau.domain.errors import AlreadyExists, FailedPrecondition, InvalidInput, LimitExceeded
+from noyau.domain.errors import AlreadyExists, FailedPrecondition, InvalidInput, LimitExceeded, NoyauError
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.progress import Reporter, SilentReporter
 from noyau.sources.convert import convert
@@ -76,25 +76,33 @@ def run_synth(
         AlreadyExists: a file is there already.
         FailedPrecondition, LimitExceeded: the place cannot be written to, or is full.
     """
-    access = access or AccessPolicy.everything()
-    reporter = reporter or SilentReporter()
+    access, reporter = access or AccessPolicy.everything(), reporter or SilentReporter()
     recipe = recipe_named(recipe_name)
-    if n < 1:
-        raise InvalidInput(f"{n} images cannot be made.", "Ask for one or more.")
-    kind, single = _format(out, fmt, n)
-    targets = [out if single else f"{out.rstrip('/')}/{recipe_name}_{seed + i:06d}{_suffix(kind)}" for i in range(n)]
-    targets = [access.check(t, write=True) for t in targets]
-    if not overwrite and (existing := [t for t in targets if "://" not in t and Path(t).exists()]):
-        raise AlreadyExists(f"'{existing[0]}' exists already.", "Choose another name, or replace it with --overwrite.")
+    kind, targets = _targets(out, fmt, recipe_name, range(seed, seed + n), access, overwrite)
     reporter.stage("synthesise")
     made = []
     for i, target in enumerate(targets):
         reporter.check()
         size = voxel_size or draw_voxel_size(seed + i, flat=shape[0] == 1)
         volume = generate(shape, size, seed + i, recipe, count=count, density=density)
-        made.append(_write(target, volume, kind, seed + i, ngff, overwrite, preview, access))
+        made.append(_Writer(kind, ngff, overwrite, preview, access).write(target, volume, seed + i))
         reporter.progress(i + 1, n, "image")
     return made
+
+
+def _targets(
+    out: str, fmt: str | None, recipe_name: str, seeds: range, access: AccessPolicy, overwrite: bool
+) -> tuple[str, list[str]]:
+    """The format, and the checked path of each image."""
+    if not seeds:
+        raise InvalidInput(f"{len(seeds)} images cannot be made.", "Ask for one or more.")
+    kind, single = _format(out, fmt, len(seeds))
+    suffix = ".npz" if kind == "npz" else ZARR_SUFFIX
+    names = [out] if single else [f"{out.rstrip('/')}/{recipe_name}_{seed:06d}{suffix}" for seed in seeds]
+    targets = [access.check(name, write=True) for name in names]
+    if not overwrite and (existing := [t for t in targets if "://" not in t and Path(t).exists()]):
+        raise AlreadyExists(f"'{existing[0]}' exists already.", "Choose another name, or replace it with --overwrite.")
+    return kind, targets
 
 
 def _format(out: str, fmt: str | None, n: int) -> tuple[str, bool]:
@@ -109,38 +117,43 @@ def _format(out: str, fmt: str | None, n: int) -> tuple[str, bool]:
     return fmt or named or "npz", named is not None
 
 
-def _suffix(kind: str) -> str:
-    return ".npz" if kind == "npz" else ZARR_SUFFIX
+@dataclass(frozen=True)
+class _Writer:
+    """Writes one image with what belongs to it; the image comes last, so where it is all is."""
 
+    kind: str
+    ngff: str
+    overwrite: bool
+    preview: bool
+    access: AccessPolicy
 
-def _write(
-    target: str,
-    volume: SyntheticVolume,
-    kind: str,
-    seed: int,
-    ngff: str,
-    overwrite: bool,
-    preview: bool,
-    access: AccessPolicy,
-) -> SynthFile:
-    local = "://" not in target
-    try:
-        if local:
-            Path(target).parent.mkdir(parents=True, exist_ok=True)
-        if kind == "npz":
-            _save_pair(Path(target), volume)
-        else:
-            _save_zarr(target, volume, ngff, overwrite, access)
-        picture = ""
-        if local:
-            stem = target.removesuffix(".npz").removesuffix(".zarr").removesuffix(".ome")
-            _replace(Path(f"{stem}.json"), json.dumps(volume.record, indent=1).encode())
-            if preview:
-                picture = f"{stem}.png"
-                _replace(Path(picture), draw_preview(volume))
-    except OSError as error:
-        raise _told(error, target) from error
-    return SynthFile(target, volume.count, seed, volume.voxel_size, picture)
+    def write(self, target: str, volume: SyntheticVolume, seed: int) -> SynthFile:
+        beside = self._beside(target, volume) if "://" not in target else {}
+        try:
+            if beside:
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
+            for path, content in beside.items():
+                _replace(path, content)
+            if self.kind == "npz":
+                _save_pair(Path(target), volume)
+            else:
+                _save_zarr(target, volume, self.ngff, self.overwrite, self.access)
+        except (OSError, NoyauError) as error:
+            if beside and not Path(target).exists():
+                for path in beside:
+                    path.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise _told(error, target) from error
+            raise
+        picture = next((str(path) for path in beside if path.suffix == ".png"), "")
+        return SynthFile(target, volume.count, seed, volume.voxel_size, picture)
+
+    def _beside(self, target: str, volume: SyntheticVolume) -> dict[Path, bytes]:
+        stem = target.removesuffix(".npz").removesuffix(".zarr").removesuffix(".ome")
+        files = {Path(f"{stem}.json"): json.dumps(volume.record, indent=1).encode()}
+        if self.preview:
+            files[Path(f"{stem}.png")] = draw_preview(volume)
+        return files
 
 
 def _save_pair(path: Path, volume: SyntheticVolume) -> None:

@@ -23,6 +23,9 @@ SIGMA_OF_COARSEST = 0.5
 MAX_CROP_VOXELS = 1_000_000
 
 
+Spacing = Sequence[float] | np.ndarray
+
+
 @dataclass(frozen=True)
 class Boundary:
     """Boundary of one object, in micrometres.
@@ -38,7 +41,7 @@ class Boundary:
     points: np.ndarray
 
 
-def surface(mask: np.ndarray, spacing: Sequence[float]) -> Boundary:
+def surface(mask: np.ndarray, spacing: Spacing) -> Boundary:
     """Smoothed marching cubes of a mask.
 
     Against analytic bodies at 1:1 to 5:1 anisotropy: spheres and ellipsoids of five or more voxels per radius are
@@ -49,7 +52,7 @@ def surface(mask: np.ndarray, spacing: Sequence[float]) -> Boundary:
         spacing: micrometres z/y/x.
     """
     field, level, step, origin = _smoothed(mask, spacing)
-    points, faces, _, _ = marching_cubes(field, level, spacing=tuple(step), allow_degenerate=False)
+    points, faces, _, _ = marching_cubes(field, level, spacing=tuple(step), allow_degenerate=False)  # type: ignore[no-untyped-call]
     points = points.astype(np.float64) + origin
     a, b, c = (points[faces[:, k]] for k in range(3))
     cross = np.cross(b - a, c - a)
@@ -59,7 +62,7 @@ def surface(mask: np.ndarray, spacing: Sequence[float]) -> Boundary:
     return Boundary(max(area, (36 * np.pi * volume**2) ** (1 / 3)), enclosed, points)
 
 
-def outline(mask: np.ndarray, spacing: Sequence[float]) -> Boundary:
+def outline(mask: np.ndarray, spacing: Spacing) -> Boundary:
     """Smoothed marching squares of a 2D mask.
 
     Args:
@@ -67,16 +70,14 @@ def outline(mask: np.ndarray, spacing: Sequence[float]) -> Boundary:
         spacing: micrometres y/x.
     """
     field, level, step, origin = _smoothed(mask, spacing)
-    contours = [c * step + origin for c in find_contours(field, level)]
+    contours = [c * step + origin for c in find_contours(field, level)]  # type: ignore[no-untyped-call]
     length = sum(float(np.sqrt((np.diff(c, axis=0) ** 2).sum(axis=1)).sum()) for c in contours)
     signed = sum(float((c[:-1, 0] * c[1:, 1] - c[1:, 0] * c[:-1, 1]).sum()) / 2 for c in contours)
     area = float(mask.sum()) * float(np.prod(spacing))
     return Boundary(max(length, 2 * np.sqrt(np.pi * area)), abs(signed), np.concatenate(contours))
 
 
-def _smoothed(
-    mask: np.ndarray, spacing: Sequence[float]
-) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
+def _smoothed(mask: np.ndarray, spacing: Spacing) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
     """The smoothed mask, the level that keeps its volume, its spacing and the position of its first voxel."""
     step = np.asarray(spacing, np.float64)
     first = np.zeros(mask.ndim)

@@ -65,7 +65,8 @@ def objects_of(read_labels: ReadLabels, shape: Index3, unit: Index3) -> dict[int
 def blocks(shape: Index3, unit: Index3) -> Iterator[Box]:
     """Boxes of at most `unit` voxels that cover a volume, in raster order."""
     starts = [range(0, n, max(1, u)) for n, u in zip(shape, unit, strict=True)]
-    for start in product(*starts):
+    for corner in product(*starts):
+        start = as_index(corner)
         yield Box(start, as_index(s + max(1, u) for s, u in zip(start, unit, strict=True))).clipped(shape)
 
 

@@ -37,7 +37,7 @@ _COUNT_3D = (
     Column("major_axis_x", "x component of that vector"),
     Column("azimuth_deg", "angle of the longest axis in the xy plane, from x towards y", "degree"),
     Column("elevation_deg", "angle of the longest axis out of the xy plane, positive towards +z", "degree"),
-    Column("convex_volume_um3", "volume of the convex hull of the surface (256 directions)", "um3"),
+    Column("convex_volume_um3", "volume of the convex hull of the surface (512 directions)", "um3"),
     Column("solidity", "volume inside the surface over the volume of its convex hull"),
     Column("feret_max_um", "longest distance between two points of the surface", "um"),
 )
@@ -128,11 +128,17 @@ def _surroundings(ndim: int) -> tuple[Column, ...]:
     )
     unit = "mm3" if ndim == 3 else "mm2"
     return (
-        Column("sampling_step", "1; more where the object is so large that only every n-th voxel was read", "", "int64"),
+        Column(
+            "sampling_step", "1, or n where the object is so large that only every n-th voxel was read", "", "int64"
+        ),
         Column("touches_border", "the object reaches the border of the image, so it may be cut", "", "bool"),
         Column("touching_neighbours", "number of objects that share a voxel face with it", "", "int64"),
         contact,
         Column("nearest_distance_um", "distance to the next centroid", "um"),
         Column("nearest5_distance_um", "mean distance to the five next centroids (or as many as there are)", "um"),
-        Column(f"local_density_per_{unit}", "objects per volume: k / ball that reaches the k-th neighbour, k = 5", f"1/{unit}"),
+        Column(
+            f"local_density_per_{unit}",
+            "objects per volume: k / ball that reaches the k-th neighbour, k = 5",
+            f"1/{unit}",
+        ),
     )

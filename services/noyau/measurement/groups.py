@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
-from noyau.domain.geometry import Box, as_index
+from noyau.domain.geometry import Box, Index3, as_index
 
 
 @dataclass(frozen=True)
@@ -36,27 +37,31 @@ def group_objects(objects: Mapping[int, Box], margin: Sequence[int], extent: Box
         max_voxels: bound of a read.
     """
     side = max(16, round((max_voxels / 4) ** (1 / 3)))
-    cell = lambda box: tuple((a + b) // 2 // side for a, b in zip(box.start, box.stop, strict=True))  # noqa: E731
     groups: list[Group] = []
     ids: list[int] = []
     box: Box | None = None
-    last: tuple[int, ...] | None = None
-    for label, bounds in sorted(objects.items(), key=lambda item: (cell(item[1]), item[0])):
+    last: Index3 | None = None
+    for label, bounds in sorted(objects.items(), key=lambda item: (_cell(item[1], side), item[0])):
         wide = bounds.grown(margin).intersection(extent)
         union = wide if box is None else _union(box, wide)
-        if box is not None and (cell(bounds) != last or union.voxels > max_voxels):
+        if box is not None and (_cell(bounds, side) != last or union.voxels > max_voxels):
             groups.append(_group(ids, box, max_voxels))
             ids, union = [], wide
         ids.append(label)
-        box, last = union, cell(bounds)
+        box, last = union, _cell(bounds, side)
     if box is not None:
         groups.append(_group(ids, box, max_voxels))
     return groups
 
 
+def _cell(box: Box, side: int) -> Index3:
+    """The cell of a coarse raster that holds the box's middle."""
+    return as_index((a + b) // 2 // side for a, b in zip(box.start, box.stop, strict=True))
+
+
 def _group(ids: Sequence[int], box: Box, max_voxels: int) -> Group:
     step = 1
-    while box.voxels / step**3 > max_voxels:
+    while prod(-(-n // step) for n in box.shape) > max_voxels:
         step += 1
     return Group(tuple(sorted(ids)), box, step)
 

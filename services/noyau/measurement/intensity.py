@@ -17,7 +17,9 @@ MAX_VOXELS = 8
 def gap_and_shell(spacing: Sequence[float], planar: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Gap and shell of the background in voxels z/y/x; 0 along z in a 2D image."""
     gap = [min(MAX_VOXELS, max(1, ceil(GAP_UM / s - 1e-9))) for s in spacing]
-    shell = [min(2 * MAX_VOXELS, g + max(2, ceil((SHELL_UM - GAP_UM) / s - 1e-9))) for g, s in zip(gap, spacing, strict=True)]
+    shell = [
+        min(2 * MAX_VOXELS, g + max(2, ceil((SHELL_UM - GAP_UM) / s - 1e-9))) for g, s in zip(gap, spacing, strict=True)
+    ]
     if planar:
         gap[0] = shell[0] = 0
     return tuple(gap), tuple(shell)
@@ -25,7 +27,7 @@ def gap_and_shell(spacing: Sequence[float], planar: bool) -> tuple[tuple[int, ..
 
 def background_mask(labels: np.ndarray, gap: Sequence[int]) -> np.ndarray:
     """Voxels without label and further than `gap` voxels (a box) from any label; shape of `labels`."""
-    near = labels != 0
+    near: np.ndarray = labels != 0
     for axis, reach in enumerate(gap):
         grown = near.copy()
         for step in range(1, min(reach, near.shape[axis] - 1) + 1):
@@ -34,7 +36,8 @@ def background_mask(labels: np.ndarray, gap: Sequence[int]) -> np.ndarray:
             grown[ahead] |= near[behind]
             grown[behind] |= near[ahead]
         near = grown
-    return ~near
+    free: np.ndarray = ~near
+    return free
 
 
 def intensity_columns(values: np.ndarray, around: np.ndarray, channel: str) -> dict[str, float]:

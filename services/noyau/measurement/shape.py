@@ -14,7 +14,8 @@ from scipy.spatial import ConvexHull, QhullError
 from noyau.domain.geometry import Box
 from noyau.measurement.boundary import outline, surface
 
-DIRECTIONS = 256
+FERET_DIRECTIONS = 256
+HULL_DIRECTIONS = 512
 
 
 def shape_3d(mask: np.ndarray, spacing: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
@@ -81,13 +82,11 @@ def shape_2d(mask: np.ndarray, spacing: np.ndarray) -> tuple[dict[str, float], n
 def feret(points: np.ndarray) -> float:
     """Largest distance between two points, micrometres.
 
-    The widest of 256 directions, then improved by walking from one farthest point to the next; exact but for bodies
-    that have several diameters within 0.2 % of the longest.
+    The widest of 256 directions, then improved by walking from one farthest point to the next; at most 0.2 % short.
     """
-    directions = _directions(points.shape[1])
-    projected = points @ directions
-    widest = int(np.argmax(projected.max(axis=0) - projected.min(axis=0)))
-    end, longest = points[int(np.argmax(projected[:, widest]))], 0.0
+    projected = _directions(points.shape[1], FERET_DIRECTIONS) @ points.T
+    widest = int(np.argmax(projected.max(axis=1) - projected.min(axis=1)))
+    end, longest = points[int(np.argmax(projected[widest]))], 0.0
     for _ in range(8):
         distance = ((points - end) ** 2).sum(axis=1)
         far = int(np.argmax(distance))
@@ -100,13 +99,17 @@ def feret(points: np.ndarray) -> float:
 def _ellipsoid(mask: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centroid (voxels), covariance eigenvalues (um2, descending) and the major axis (unit vector).
 
-    A voxel is a small box, not a point: its own variance, spacing^2 / 12, belongs to the second moment.
+    Voxel centres sample a smooth body without bias; only an axis along which the object is a single voxel thick gets
+    the variance of that voxel (spacing^2 / 12), so that ratios stay finite.
     """
     index = np.stack(np.nonzero(mask), axis=1)
     mean = index.mean(axis=0)
     offset = (index - mean) * spacing
-    covariance = offset.T @ offset / len(index) + np.diag(spacing**2 / 12)
+    covariance = offset.T @ offset / len(index)
+    thin = np.diag(covariance) < spacing**2 / 12
+    covariance[thin, thin] = (spacing**2 / 12)[thin]
     values, vectors = np.linalg.eigh(covariance)
+    values = np.maximum(values, spacing.min() ** 2 / 12)
     axis = vectors[:, -1]
     # An axis has no sign; the last component that is not zero is made positive.
     leading = axis[np.flatnonzero(np.abs(axis) > 1e-9)[-1]]
@@ -138,21 +141,24 @@ def position(centre: np.ndarray, box: Box, spacing: np.ndarray, axes: str) -> di
 
 
 def _hull_volume(points: np.ndarray) -> float:
-    """Volume (3D) or area (2D) of the convex hull of the points farthest in 256 directions; 0 where it is flat."""
-    if points.shape[1] == 3 and len(points) > DIRECTIONS:
-        points = points[np.unique(np.argmax(points @ _directions(3), axis=0))]
+    """Volume (3D) or area (2D) of the convex hull of the points farthest in 512 directions; 0 where it is flat.
+
+    Leaving out the other vertices makes the hull less than 1 % smaller and several times faster.
+    """
+    if points.shape[1] == 3 and len(points) > HULL_DIRECTIONS:
+        points = points[np.unique(np.argmax(_directions(3, HULL_DIRECTIONS) @ points.T, axis=1))]
     try:
         return float(ConvexHull(points).volume)
     except QhullError:
         return 0.0
 
 
-@lru_cache(maxsize=2)
-def _directions(ndim: int) -> np.ndarray:
-    """Evenly spread unit vectors, shape (ndim, DIRECTIONS): a Fibonacci lattice on the sphere, or a circle."""
-    k = np.arange(DIRECTIONS) + 0.5
+@lru_cache(maxsize=4)
+def _directions(ndim: int, number: int) -> np.ndarray:
+    """Evenly spread unit vectors, shape (number, ndim): a Fibonacci lattice on the sphere, or a circle."""
+    k = np.arange(number) + 0.5
     if ndim == 2:
-        angle = 2 * np.pi * k / DIRECTIONS
-        return np.stack([np.sin(angle), np.cos(angle)])
-    polar, turn = np.arccos(1 - 2 * k / DIRECTIONS), np.pi * (1 + 5**0.5) * k
-    return np.stack([np.cos(polar), np.sin(polar) * np.sin(turn), np.sin(polar) * np.cos(turn)])
+        angle = 2 * np.pi * k / number
+        return np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    polar, turn = np.arccos(1 - 2 * k / number), np.pi * (1 + 5**0.5) * k
+    return np.stack([np.cos(polar), np.sin(polar) * np.sin(turn), np.sin(polar) * np.cos(turn)], axis=1)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 from noyau.domain.access import AccessPolicy
-from noyau.domain.errors import AlreadyExists, InvalidInput, JobCancelled, NotFound, PermissionRefused
+from noyau.domain.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidInput,
+    JobCancelled,
+    LimitExceeded,
+    NotFound,
+    PermissionRefused,
+)
 from noyau.domain.geometry import Box, VoxelSize
 from noyau.domain.image import ImageRef
 from noyau.domain.progress import SilentReporter
@@ -78,6 +88,24 @@ def test_existing_files_are_kept_unless_told(tmp_path: Path) -> None:
 def test_nonsense_leaves_nothing_behind(tmp_path: Path, out: str, options: dict, error: type[Exception]) -> None:
     with pytest.raises(error):
         run_synth(str(tmp_path / out), SHAPE, VOXEL, **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(FailedPrecondition, match="cannot be written"):
+        run_synth(str(tmp_path / "file" / "a.npz"), SHAPE, VOXEL)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: IO[bytes], **arrays: np.ndarray) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(LimitExceeded, match="No space"):
+        run_synth(str(tmp_path / "a.npz"), SHAPE, VOXEL)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -57,7 +57,17 @@ def draw_scene(
     wanted = int(np.clip(wanted, 0, MOST_NUCLEI))
     diameter *= max(wanted, 1) ** -ranges.crowding
     name = str(rng.choice([a for a in ranges.arrangements if not (flat and a == "ball")] or ["cluster"]))
-    record: dict[str, Any] = {
+    record = _draw_record(rng, ranges, name, wanted, diameter)
+    if wanted == 0:
+        return Scene((), diameter, record)
+    nuclei = _draw_nuclei(rng, ranges, extent, record)
+    return Scene(tuple(settle(nuclei, rng, record["touching_wanted"], flat, voxel)), diameter, record)
+
+
+def _draw_record(
+    rng: np.random.Generator, ranges: SceneRanges, name: str, wanted: int, diameter: float
+) -> dict[str, Any]:
+    return {
         "arrangement": name,
         "nuclei_placed": wanted,
         "diameter_um": diameter,
@@ -69,10 +79,6 @@ def draw_scene(
         "pyknotic": uniform(rng, ranges.pyknotic),
         "debris": uniform(rng, ranges.debris),
     }
-    if wanted == 0:
-        return Scene((), diameter, record)
-    nuclei = _draw_nuclei(rng, ranges, extent, record)
-    return Scene(tuple(settle(nuclei, rng, record["touching_wanted"], flat, voxel)), diameter, record)
 
 
 def _draw_nuclei(

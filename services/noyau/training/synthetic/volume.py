@@ -84,16 +84,7 @@ def generate(
     step = 1 if shape[0] == 1 else int(np.clip(round(voxel_size.z / voxel_size.y), low, high))
     fine_voxel = VoxelSize(voxel_size.z / step, voxel_size.y, voxel_size.x)
     fine, labels = _truth(scene, shape, voxel_size, fine_voxel, step)
-    chromatin = draw_chromatin(streams[1], recipe.texture)
-    signal = paint(streams[1], fine, scene.nuclei, fine_voxel, recipe.texture, chromatin)
-    debris = int(streams[2].poisson(scene.record["debris"] * len(scene.nuclei)))
-    scatter_debris(streams[2], signal, fine_voxel, scene.diameter, debris)
-    optics = draw_optics(streams[3], recipe.optics, scene.diameter)
-    blurred = streams[3].random(len(scene.nuclei) + 1) < (optics.defocus if shape[0] == 1 else 0)
-    blurred[0] = False
-    defocused = blurred[fine.labels] if blurred.any() else None
-    light = expose(streams[3], signal, fine_voxel, optics, scene.diameter, defocused)[step // 2 :: step]
-    image = record_light(streams[4], light, optics)
+    image, drawn = _photograph(recipe, scene, fine, fine_voxel, step, streams[1:])
     record = {
         "generator": GENERATOR_VERSION,
         "recipe": recipe.name,
@@ -102,10 +93,35 @@ def generate(
         "nuclei": int(labels.max(initial=0)),
         "touching": touching_fraction(labels),
         "scene": scene.record,
-        "chromatin": asdict(chromatin),
-        "optics": asdict(optics),
+        **drawn,
     }
     return SyntheticVolume(image, labels.astype(np.uint32), voxel_size, record)
+
+
+def _photograph(
+    recipe: Recipe,
+    scene: Scene,
+    fine: Raster,
+    fine_voxel: VoxelSize,
+    step: int,
+    streams: Sequence[np.random.Generator],
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Texture, optics and camera: the image, z subsampled, and what was drawn for it.
+
+    The stages have a random stream each (texture, debris, optics, camera), so that a change of one recipe range
+    does not change what the other stages draw.
+    """
+    texture, litter, lens, camera = streams
+    chromatin = draw_chromatin(texture, recipe.texture)
+    signal = paint(texture, fine, scene.nuclei, fine_voxel, recipe.texture, chromatin)
+    debris = int(litter.poisson(scene.record["debris"] * len(scene.nuclei)))
+    scatter_debris(litter, signal, fine_voxel, scene.diameter, debris)
+    optics = draw_optics(lens, recipe.optics, scene.diameter)
+    blurred = lens.random(len(scene.nuclei) + 1) < (optics.defocus if signal.shape[0] == 1 else 0)
+    blurred[0] = False
+    defocused = blurred[fine.labels] if blurred.any() else None
+    light = expose(lens, signal, fine_voxel, optics, scene.diameter, defocused)[step // 2 :: step]
+    return record_light(camera, light, optics), {"chromatin": asdict(chromatin), "optics": asdict(optics)}
 
 
 def _checked(shape_zyx: Sequence[int], seed: int, count: int | None, density: float | None) -> Index3:

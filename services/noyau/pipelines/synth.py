@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,7 +142,8 @@ class _Writer:
         except (OSError, NoyauError) as error:
             if beside and not Path(target).exists():
                 for path in beside:
-                    path.unlink(missing_ok=True)
+                    with suppress(OSError):  # the first error is the one to tell
+                        path.unlink(missing_ok=True)
             if isinstance(error, OSError):
                 raise _told(error, target) from error
             raise
@@ -165,8 +167,10 @@ def _save_pair(path: Path, volume: SyntheticVolume) -> None:
         with partial.open("wb") as file:
             np.savez_compressed(file, image=image, labels=labels, voxel_size=np.array(tuple(volume.voxel_size)))
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def _save_zarr(target: str, volume: SyntheticVolume, ngff: str, overwrite: bool, access: AccessPolicy) -> None:
@@ -187,8 +191,10 @@ def _replace(path: Path, content: bytes) -> None:
     try:
         partial.write_bytes(content)
         partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
 
 
 def _told(error: OSError, target: str) -> FailedPrecondition | LimitExceeded:

@@ -1,0 +1,135 @@
+"""Finding out before any work whether results can be written, and cleaning up after killed jobs."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from noyau.domain.access import AccessPolicy
+from noyau.domain.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidInput,
+    LimitExceeded,
+    PermissionRefused,
+)
+from noyau.domain.geometry import Box
+from noyau.domain.image import ImageInfo
+from noyau.sinks import LabelSink, ResultSink, clean_leftovers, preflight, target_for
+from noyau.sources import open_labels
+
+Snapshot = Callable[[Path], dict[str, bytes]]
+
+
+def test_a_good_target_passes_and_is_left_as_it_was(
+    image: Path, access: AccessPolicy, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    before = snapshot(tmp_path)
+    preflight(str(image), "nuclei", access=access)
+    preflight(str(tmp_path / "new" / "deep"), "nuclei", access=access, image=str(image))
+    assert snapshot(tmp_path) == before
+
+
+def test_existing_results_are_found_in_every_room(image: Path, info: ImageInfo, access: AccessPolicy) -> None:
+    sink = ResultSink.create(str(image), "nuclei", access=access, job="job1")
+    sink.write_provenance({})
+    sink.commit()
+    with pytest.raises(AlreadyExists, match="noyau/nuclei"):
+        preflight(str(image), "nuclei", access=access)
+    preflight(str(image), "nuclei", access=access, overwrite=True)
+    preflight(str(image), "nuclei", access=access, job="job1")
+    preflight(str(image), "cells", access=access)
+    preflight(str(image), "nuclei", access=access, rooms=("labels",))
+
+
+def test_places_that_cannot_take_results(image: Path, access: AccessPolicy, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_bytes(b"dear")
+    for bad in ("file", "full"):
+        with pytest.raises(InvalidInput):
+            preflight(str(tmp_path / bad), "nuclei", access=access, image=str(image))
+    with pytest.raises(FailedPrecondition, match="--output"):
+        preflight("http://example.org/a.zarr", "nuclei", access=access)
+    with pytest.raises(PermissionRefused):
+        preflight(str(tmp_path / "other"), "nuclei", access=AccessPolicy(roots=(str(image),)), image=str(image))
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "many", "want"),
+    [
+        ("/data/a.ome.zarr", None, True, "/data/a.ome.zarr"),
+        ("/data/a.ome.zarr", "/out/b.zarr", False, "/out/b.zarr"),
+        ("/data/a.ome.zarr", "/out/", True, "/out/a.ome.zarr"),
+        ("/data/plate.zarr/A/1/0", "/out", True, "/out/plate_A_1_0.ome.zarr"),
+        ("s3://bucket/a.zarr", "s3://bucket/out", True, "s3://bucket/out/a.ome.zarr"),
+        ("/data/image", "/out", True, "/out/image.ome.zarr"),
+    ],
+)
+def test_where_results_go(image: str, output: str | None, many: bool, want: str) -> None:
+    assert target_for(image, output, many=many) == want
+
+
+def test_leftovers_of_killed_jobs_are_removed_and_the_old_comes_back(
+    image: Path, info: ImageInfo, access: AccessPolicy, snapshot: Snapshot
+) -> None:
+    sink = LabelSink.create(str(image), "nuclei", like=info, access=access, job="first")
+    for time in range(2):
+        sink.clear(time)
+    sink.build_pyramid()
+    sink.commit()
+    before = snapshot(image)
+    LabelSink.create(str(image), "nuclei", like=info, access=access, job="killed", overwrite=True)
+    LabelSink.create(str(image), "cells", like=info, access=access, job="running")
+    (image / "labels" / "nuclei").rename(image / "labels" / ".nuclei.killed.old")
+    cleaned = clean_leftovers(str(image), access=access, active=["running"])
+    assert sorted(cleaned) == ["labels/.nuclei.killed.old", "labels/.nuclei.killed.partial"]
+    assert open_labels(str(image), name="nuclei", access=access).read(Box.of(info.shape)).max() == 0
+    clean_leftovers(str(image), access=access)
+    assert snapshot(image) == before
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a quarter of a megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.geteuid() != 0 or libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, b"size=256k") != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    assert libc.umount2(bytes(folder), 2) == 0
+
+
+def test_a_full_disk_is_named_and_nothing_stays(
+    small_disk: Path, image: Path, info: ImageInfo, access: AccessPolicy
+) -> None:
+    out = small_disk / "out.zarr"
+    sink = LabelSink.create(str(out), "nuclei", like=info, access=access, job="j", image=str(image))
+    noise = np.random.default_rng(0).integers(0, 2**32, sink.shape, np.uint32)
+    with pytest.raises(LimitExceeded, match="no space left"):
+        for time in range(2):
+            for box in sink.units():
+                sink.write(box, noise[box.slices], time=time)
+    sink.abort()
+    assert not any(small_disk.iterdir())
+
+
+def test_a_disk_that_fills_up_while_results_are_written(small_disk: Path, image: Path, access: AccessPolicy) -> None:
+    sink = ResultSink.create(str(small_disk / "out.zarr"), "nuclei", access=access, job="j", image=str(image))
+    sink.write_provenance({"a": 1})
+    with pytest.raises(LimitExceeded):
+        sink.write_overview(bytes(2 * 2**20))
+    sink.abort()
+    assert not any(small_disk.iterdir())
+
+
+def test_a_read_only_disk_is_refused_before_any_work(small_disk: Path, image: Path, access: AccessPolicy) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mount(b"tmpfs", bytes(small_disk), b"tmpfs", 32 | 1, b"size=256k") == 0  # MS_REMOUNT | MS_RDONLY
+    with pytest.raises(FailedPrecondition, match="--output"):
+        preflight(str(small_disk / "out.zarr"), "nuclei", access=access, image=str(image))

@@ -12,7 +12,7 @@ from noyau.domain.jobs import JobResult, MeasureSpec, SegmentSpec
 from noyau.inference.cache import BackendCache
 from noyau.jobs.context import Handlers, JobContext
 from noyau.logs import configure_logging
-from noyau.pipelines import preview, segment
+from noyau.pipelines import measure, preview, segment
 from noyau.pipelines.context import Limits, PipelineContext
 from noyau.wiring import access_policy, model_registry, threads_per_worker
 
@@ -112,6 +112,8 @@ class MeasureHandler:
     workshop: Workshop
 
     def __call__(self, spec: MeasureSpec, context: JobContext, /) -> JobResult:
-        from noyau.pipelines import measure
-
         return measure.run(spec, self.workshop.context(context))
+
+    def cleanup(self, spec: MeasureSpec, context: JobContext, /) -> None:
+        """Removes what a cancelled or failed job left beside its images."""
+        measure.cleanup(spec, self.workshop.context(context))

@@ -62,7 +62,7 @@ class Client:
         target: str,
         *,
         security: Security | None = None,
-        timeout: float = 30.0,
+        timeout: float = 120.0,
         preview_timeout: float = 600.0,
     ) -> None:
         self.target = target

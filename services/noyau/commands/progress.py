@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import typer
 
+from noyau.domain.errors import JobCancelled
 from noyau.domain.jobs import Event, EventKind
 
 
@@ -25,6 +29,7 @@ class ProgressView:
         self._task: Any = None
         self._stage = ""
         self._enabled = enabled
+        self._stop = False
         self._terminal = sys.stderr.isatty()
 
     def __enter__(self) -> Self:
@@ -85,7 +90,25 @@ class ProgressView:
             self.log(f"{name} {value:.4g}")
 
     def check(self) -> None:
-        """Ctrl-C raises by itself in the main thread."""
+        """Raises JobCancelled after Ctrl-C inside `stopping_gently`."""
+        if self._stop:
+            raise JobCancelled("The command was stopped.")
+
+    @contextmanager
+    def stopping_gently(self) -> Iterator[None]:
+        """Inside, the first Ctrl-C or SIGTERM lets the pipeline stop at its next check; a second Ctrl-C breaks it off."""
+
+        def stop(number: int, _frame: object) -> None:
+            if self._stop and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._stop = True
+
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
     def _finish_bar(self) -> None:
         if self._task is None:

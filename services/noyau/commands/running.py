@@ -91,9 +91,13 @@ def show_job_result(job: Job, json: bool) -> None:
         typer.echo(f"warning: {warning}", err=True)
     model = f" with {result.model}" if result.model else ""
     show_line(
-        f"{result.nuclei} nuclei in {len(result.images)} image{'s' if len(result.images) != 1 else ''}{model}, "
+        f"{_count(result.nuclei, 'nucleus', 'nuclei')} in {_count(len(result.images), 'image', 'images')}{model}, "
         f"median volume {result.median_volume_um3:.4g} µm³"
     )
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _beside(image: str, uri: str) -> str:

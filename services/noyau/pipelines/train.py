@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 from typing import IO
 
-import torch
 
 from noyau.domain.errors import NoyauError
 from noyau.domain.geometry import VoxelSize
@@ -39,8 +38,6 @@ def run_training(config: TrainConfig, reporter: Reporter, validator: Validator |
         NotFound, InvalidInput, DamagedData: the data is absent, does not fit or cannot be read.
         FailedPrecondition: the checkpoint or the device does not fit.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
     config.out.mkdir(parents=True, exist_ok=True)
     train_files, val_files = split_files(find_files(config.data), config.val, config.val_percent)
     synthetic_files = _synthetic_files(config, reporter)

@@ -93,7 +93,7 @@ class TrainConfig:
     warmup: int = 50
     weight_decay: float = 1e-3
     clip: float = 5.0
-    ema: float = 0.995
+    ema: float = 0.998
     seed: int = 0
     threads: int = 0
     device: str = "cpu"

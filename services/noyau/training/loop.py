@@ -56,6 +56,8 @@ class Loop:
     ) -> None:
         self._config, self._source, self._reporter, self._validator = config, source, reporter, validator
         self._clock = clock
+        if config.threads:
+            torch.set_num_threads(config.threads)
         self._device = _device(config.device)
         self._state = _fresh_state(config, self._device)
         self._loss = VoteLoss(float(config.network_arguments["offset_scale"]))

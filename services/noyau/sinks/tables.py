@@ -46,7 +46,9 @@ def to_csv(table: pa.Table) -> bytes:
     """CSV with a header; values that do not exist are empty, texts are quoted only where they must be."""
     sink = io.BytesIO()
     blank = [_without_nan(column) for column in table.columns]
-    options = pyarrow.csv.WriteOptions(quoting_style="needed")
+    # pyarrow quotes every name of a header; most readers prefer them plain.
+    sink.write((",".join(_quoted(name) for name in table.column_names) + "\n").encode())
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
     pyarrow.csv.write_csv(pa.table(blank, names=table.column_names), sink, options)
     return sink.getvalue()
 
@@ -65,6 +67,10 @@ def feature_table_attributes(labels: str) -> dict[str, Any]:
         "instance_key": LABEL,
         "region": {"path": f"../labels/{labels}"},
     }
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"' if any(c in name for c in ',"\n') else name
 
 
 def _plain(name: str, values: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def test_a_table_needs_labels_and_equal_lengths() -> None:
 
 def test_a_table_without_rows_keeps_its_header() -> None:
     table = to_arrow({"label": np.zeros(0, np.uint32), "volume_um3": np.zeros(0)})
-    assert to_csv(table).decode().strip().replace('"', "") == "label,volume_um3"
+    assert to_csv(table) == b"label,volume_um3\n"
 
 
 def test_floats_survive_the_csv_exactly() -> None:

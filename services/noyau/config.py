@@ -121,7 +121,9 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = Field(
         default="auto", description="auto: console on a terminal, else JSON."
     )
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe messages that are written."
+    )
 
 
 class Settings(Section):

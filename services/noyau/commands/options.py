@@ -41,7 +41,7 @@ def parse_tile(text: str | None) -> Index3 | None:
     if text is None:
         return None
     values = _numbers(text, "tile", "32,64,64")
-    if any(value != int(value) for value in values):
+    if any(not value.is_integer() for value in values):
         raise InvalidInput(f"The tile '{text}' is not made of whole numbers.", "Write for example 32,64,64.")
     z, y, x = (int(value) for value in ((1.0, *values) if len(values) == 2 else values))
     return (z, y, x)

@@ -96,7 +96,7 @@ class ProgressView:
 
     @contextmanager
     def stopping_gently(self) -> Iterator[None]:
-        """Inside, the first Ctrl-C or SIGTERM lets the pipeline stop at its next check; a second Ctrl-C breaks it off."""
+        """The first Ctrl-C or SIGTERM lets the pipeline stop at its next check; a second Ctrl-C breaks it off."""
 
         def stop(number: int, _frame: object) -> None:
             if self._stop and number == signal.SIGINT:

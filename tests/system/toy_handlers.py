@@ -6,6 +6,7 @@ the folder of the settings, so that tests can tell what ran, when, and in which 
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import time
@@ -69,9 +70,14 @@ class ToyHandler:
         return JobResult(nuclei=1)
 
     def _stuck(self, spec: SegmentSpec, context: JobContext) -> JobResult:
-        """Native code that neither checks nor comes back."""
+        """Native code that neither checks nor comes back, nor lets another thread of Python run."""
         (context.workdir / "scratch").write_text("half")
-        time.sleep(600)
+        ctypes.PyDLL(None).sleep(600)
+        return JobResult()
+
+    def _heavy(self, spec: SegmentSpec, context: JobContext) -> JobResult:
+        """Native code that keeps Python's lock for some seconds, so that no heartbeat comes."""
+        ctypes.PyDLL(None).sleep(4)
         return JobResult()
 
     def _polite(self, spec: SegmentSpec, context: JobContext) -> JobResult:

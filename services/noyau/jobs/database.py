@@ -24,6 +24,7 @@ from noyau.domain.errors import FailedPrecondition, InvalidInput, LimitExceeded,
 
 _WRITE = "noyau_write"
 _BUSY_SECONDS = 30
+_IDLE_SECONDS = 10
 
 
 class Database:
@@ -44,7 +45,9 @@ class Database:
         parsed = _parse(url)
         if parsed.get_backend_name() != "sqlite":
             # Connections may have died while they waited in the pool (database restart, idle firewall).
-            return Database(sa.create_engine(parsed, pool_pre_ping=True))
+            engine = sa.create_engine(parsed, pool_pre_ping=True)
+            event.listen(engine, "connect", _prepare_postgresql)
+            return Database(engine)
         Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
@@ -125,6 +128,15 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        # A host that stops in the middle of a transaction (paused, cut off) must not keep its rows locked, or the job
+        # in its hands could never be given to another one.
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
+        cursor.execute(f"SET lock_timeout = '{_BUSY_SECONDS}s'")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from noyau.jobs.config import WorkerConfig
 from noyau.jobs.identity import ProcessIdentity
@@ -45,6 +46,15 @@ class WorkerProcess:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
         return status
+
+    @property
+    def is_stopped(self) -> bool:
+        """True where a signal or a debugger has stopped it, so that it cannot go on by itself (proc(5))."""
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False
+        return stat.rpartition(")")[2].split()[0] in ("T", "t")
 
     def drain(self) -> None:
         """Asks it to end after its current job."""

@@ -45,6 +45,15 @@ class OverdueCancel:
     worker: str
 
 
+@dataclass(frozen=True)
+class LateLease:
+    """A running job whose lease has ended, or ends soon."""
+
+    job_id: str
+    worker: str
+    has_ended: bool
+
+
 def request_cancel(database: Database, job_id: str) -> Job:
     """See `JobStore.request_cancel`."""
     with database.writing() as connection:
@@ -72,6 +81,25 @@ def overdue_cancels(database: Database, grace_seconds: float) -> tuple[OverdueCa
             return ()
         limit = database.now_us(connection) - int(grace_seconds * 1e6)
     return tuple(OverdueCancel(row.id, row.worker) for row in rows if row.cancel_us <= limit)
+
+
+def late_leases(database: Database, soon_seconds: float) -> tuple[LateLease, ...]:
+    """See `JobStore.late_leases`."""
+    columns = sa.select(jobs.c.id, jobs.c.worker, jobs.c.lease_until_us)
+    with database.reading() as connection:
+        now = database.now_us(connection)
+        late = columns.where(
+            jobs.c.state == JobState.RUNNING.value, jobs.c.lease_until_us < now + int(soon_seconds * 1e6)
+        )
+        rows = connection.execute(late).all()
+    return tuple(LateLease(row.id, row.worker, row.lease_until_us < now) for row in rows)
+
+
+def vouch(database: Database, worker: str, lease_seconds: float) -> None:
+    """See `JobStore.vouch`."""
+    mine = sa.update(jobs).where(jobs.c.state == JobState.RUNNING.value, jobs.c.worker == worker)
+    with database.writing() as connection:
+        connection.execute(mine.values(lease_until_us=database.now_us(connection) + int(lease_seconds * 1e6)))
 
 
 def recover_expired(database: Database, limits: JobLimits) -> tuple[Recovered, ...]:

@@ -15,7 +15,7 @@ from noyau.jobs.database import Database
 from noyau.jobs.lease import Lease
 from noyau.jobs.ledger import StoreLedger
 from noyau.jobs.listing import JobFilter, JobPage
-from noyau.jobs.recovering import Loss, OverdueCancel, Recovered
+from noyau.jobs.recovering import LateLease, Loss, OverdueCancel, Recovered
 from noyau.jobs.settings import JobLimits
 
 
@@ -147,6 +147,14 @@ class JobStore:
     def overdue_cancels(self, grace_seconds: float) -> tuple[OverdueCancel, ...]:
         """Jobs still running that long after their cancel was asked for."""
         return recovering.overdue_cancels(self.database, grace_seconds)
+
+    def late_leases(self, soon_seconds: float) -> tuple[LateLease, ...]:
+        """Running jobs whose lease has ended, or ends within that time. Takes no lock."""
+        return recovering.late_leases(self.database, soon_seconds)
+
+    def vouch(self, worker: str, lease_seconds: float) -> None:
+        """Renews the lease of a worker that is known to live although its own heartbeat is late."""
+        recovering.vouch(self.database, worker, lease_seconds)
 
     def recover_expired(self) -> tuple[Recovered, ...]:
         """Takes jobs whose lease has ended from their workers; they wait again, or end (see `JobLimits`)."""

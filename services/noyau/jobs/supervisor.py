@@ -114,19 +114,43 @@ class Supervisor:
 
     def _enforce_cancels(self) -> None:
         for overdue in self._store.overdue_cancels(self._config.times.cancel_grace):
-            for slot in self._slots:
-                if slot.process is not None and slot.process.identity == overdue.worker:
-                    process = slot.process
-                    process.kill()
-                    slot.died(0)
-                    self._take_back(process, Loss.RELEASE, "Its worker was stopped to cancel a job")
+            self._kill(self._slot_of(overdue.worker), Loss.RELEASE, "Its worker was stopped to cancel a job")
 
     def _recover(self) -> None:
         now = time.monotonic()
-        if now >= self._next_recovery:
-            self._next_recovery = now + self._config.times.recover_poll
-            _report(self._store.recover_dead(lambda worker: ProcessIdentity.parse(worker).is_provably_dead))
-            _report(self._store.recover_expired())
+        if now < self._next_recovery:
+            return
+        self._next_recovery = now + self._config.times.recover_poll
+        self._attend_late_leases()
+        _report(self._store.recover_dead(lambda worker: ProcessIdentity.parse(worker).is_provably_dead))
+        _report(self._store.recover_expired())
+
+    def _attend_late_leases(self) -> None:
+        """A worker of ours that lives keeps its job, even while native code keeps Python's lock from its heartbeat.
+
+        One that was stopped from outside loses it when the lease ends, and is killed first: it may hold a lock of the
+        database. So this comes before anything that writes.
+        """
+        lease = self._config.times.lease
+        for late in self._store.late_leases(lease / 2):
+            slot = self._slot_of(late.worker)
+            if slot is None or slot.process is None:
+                continue
+            if not slot.process.is_stopped:
+                self._store.vouch(late.worker, lease)
+            elif late.has_ended:
+                self._kill(slot, Loss.CRASH, "Its worker stood still for longer than its lease")
+
+    def _slot_of(self, worker: str) -> _Slot | None:
+        return next((slot for slot in self._slots if slot.process and slot.process.identity == worker), None)
+
+    def _kill(self, slot: _Slot | None, loss: Loss, reason: str) -> None:
+        """Ends one of our workers; those of other supervisors are theirs to end."""
+        if slot is not None and slot.process is not None:
+            process = slot.process
+            process.kill()
+            slot.died(0)
+            self._take_back(process, loss, reason)
 
     def _take_back(self, process: WorkerProcess, loss: Loss, reason: str) -> None:
         # Where the database does not answer now, `recover_dead` does it later.

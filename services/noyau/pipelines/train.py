@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 from typing import IO
 
-
 from noyau.domain.errors import NoyauError
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.model import ModelInfo
 from noyau.domain.progress import Reporter
+from noyau.models.networks import build
 from noyau.models.package import write_package
+from noyau.pipelines.train_validation import image_validator
 from noyau.training.batches import BatchSource
 from noyau.training.config import TrainConfig
 from noyau.training.dataset import find_files, load_pairs, split_files
@@ -32,7 +33,8 @@ def run_training(config: TrainConfig, reporter: Reporter, validator: Validator |
     Args:
         config: the run; with `resume` it goes on from the checkpoint in `config.out`.
         reporter: receives stages, progress and metrics; its `check` may stop the run, which can then be resumed.
-        validator: what to measure while training; None measures loss and overlap on fixed validation crops.
+        validator: what to measure while training; None measures overlap and offsets on fixed crops, and F1 and SEG
+            on whole images, of `config.val_limit` validation images every `config.validate_every` steps.
 
     Raises:
         NotFound, InvalidInput, DamagedData: the data is absent, does not fit or cannot be read.
@@ -48,9 +50,7 @@ def run_training(config: TrainConfig, reporter: Reporter, validator: Validator |
     synthetic = load_pairs(synthetic_files, config.ndim, params)
     reporter.log(f"{len(real)} real and {len(synthetic)} synthetic images, {len(val_files)} for validation")
     if validator is None and val_files and config.validate_every:
-        limit = config.val_limit or len(val_files)
-        chosen = val_files[:: max(1, len(val_files) // limit)][:limit]
-        validator = crop_validator(BatchSource(config, load_pairs(chosen, config.ndim, params)), 2 * len(chosen))
+        validator = _default_validator(config, val_files)
     with (config.out / LOG_NAME).open("a") as log:
         logged = _LoggedReporter(reporter, log)
         result = Loop(config, BatchSource(config, real, synthetic), logged, validator).run()
@@ -65,6 +65,15 @@ def package_run(config: TrainConfig, result: TrainResult) -> ModelInfo:
     info = describe(config, network, FIRST_VERSION, result.step, result.elapsed)
     folder = config.out / PACKAGE_FOLDER / config.name / FIRST_VERSION
     return write_package(folder, info, network.state_dict(), plain_card(info))
+
+
+def _default_validator(config: TrainConfig, files: list[Path]) -> Validator:
+    """Figures on fixed crops and on whole images of a part of the validation set, spread evenly over it."""
+    limit = config.val_limit or len(files)
+    pairs = load_pairs(files[:: max(1, len(files) // limit)][:limit], config.ndim, config.normalisation)
+    description = describe(config, build(config.architecture, config.network_arguments), FIRST_VERSION, 0, 0.0)
+    crops = crop_validator(BatchSource(config, pairs), 2 * len(pairs))
+    return image_validator(pairs, description, crops)
 
 
 def _synthetic_files(config: TrainConfig, reporter: Reporter) -> list[Path]:

@@ -11,9 +11,14 @@ import pytest
 import torch
 from noyau.domain.errors import InvalidInput, JobCancelled, NotFound
 from noyau.domain.progress import SilentReporter
+from noyau.models.networks import build
 from noyau.models.registry import ModelRegistry
 from noyau.pipelines.train import LOG_NAME, PACKAGE_FOLDER, run_training
+from noyau.pipelines.train_validation import image_validator
 from noyau.training.config import TrainConfig
+from noyau.training.dataset import load_pair
+from noyau.training.export import describe
+from noyau.training.targets import make_targets
 
 NETWORK = {
     "ndim": 2,
@@ -64,6 +69,7 @@ def test_a_run_leaves_a_package_a_log_and_the_split(data):
     assert result.step == 4
     assert reporter.stages == ["read", "train", "package"]
     assert 0 <= reporter.metrics["val/foreground_iou"] <= 1 and reporter.metrics["val/offset_error"] > 0
+    assert {"val/f1_50", "val/f1_70", "val/seg"} <= set(reporter.metrics)
     split = json.loads((config.out / "split.json").read_text())
     assert split == {"train": ["pairs/a_1", "pairs/a_2"], "validation": ["pairs/b_1"], "synthetic": []}
     logged = [json.loads(line) for line in (config.out / LOG_NAME).read_text().splitlines()]
@@ -74,6 +80,33 @@ def test_a_run_leaves_a_package_a_log_and_the_split(data):
     x = torch.randn(1, 1, 32, 32)
     with torch.inference_mode():
         assert torch.allclose(loaded.network(x), result.network(x), atol=0.05)
+
+
+class Oracle(torch.nn.Module):
+    """Answers as a perfect network would for one known image: bright is nucleus, offsets from the truth."""
+
+    def __init__(self, answer: torch.Tensor) -> None:
+        super().__init__()
+        self.answer = torch.nn.Parameter(answer)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = torch.full((1, 3, *x.shape[2:]), -20.0)
+        halo = [(n - m) // 2 for n, m in zip(x.shape[2:], self.answer.shape[2:], strict=True)]
+        out[..., halo[0] : halo[0] + 40, halo[1] : halo[1] + 40] = self.answer
+        return out
+
+
+def test_whole_image_validation_scores_a_perfect_network_with_one_and_a_blind_one_with_zero(data):
+    config = configure(data)
+    pair = load_pair(data / "a_1.npz", 2, config.normalisation)
+    info = describe(config, build("vote-unet", NETWORK), "1", 0, 0.0)
+    labels = torch.from_numpy(pair.labels.astype(np.int64))
+    targets = make_targets(labels, pair.objects.ids, pair.objects.centres, pair.objects.radii, labels >= 0)
+    perfect = torch.cat([(labels > 0).float()[None] * 40 - 20, targets.offsets])[None]
+    validate = image_validator([pair], info)
+    assert validate(Oracle(perfect), 1) == {"f1_50": 1.0, "f1_70": 1.0, "seg": 1.0}  # type: ignore[arg-type]
+    blind = torch.full_like(perfect, -20.0)
+    assert validate(Oracle(blind), 1) == {"f1_50": 0.0, "f1_70": 0.0, "seg": 0.0}  # type: ignore[arg-type]
 
 
 def test_synthetic_pairs_are_made_once_and_reused(data):

@@ -64,7 +64,8 @@ class JobRunner:
             with beat:
                 state, result, error = _call(handler, context, job)
                 reporter.flush(force=True)
-                self._finish(lease, state, result, error)
+            # After the heartbeat, which would take the end of the job for the loss of its lease.
+            self._finish(lease, state, result, error)
         except LeaseLost:
             return  # only where `lost` comes back, as in tests
         self.clean(job, handler if state is not JobState.SUCCEEDED else None)

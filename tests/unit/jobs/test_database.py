@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,17 @@ def test_a_folder_in_place_of_the_file_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_a_write_lock_of_another_process_is_waited_for(tmp_path: Path, spec: SegmentSpec) -> None:
-    with JobStore.open(str(tmp_path / "jobs.db")) as store:
+    with JobStore.open(str(tmp_path / "jobs.db")) as store, ThreadPoolExecutor(1) as pool:
         job = store.submit(spec)
         other = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
+        waiting = pool.submit(store.submit, spec)
         assert store.get(job.id) == job, "readers do not wait"
+        time.sleep(0.2)
+        assert not waiting.done()
         other.execute("ROLLBACK")
         other.close()
+        assert waiting.result(10).id != job.id
 
 
 def test_a_read_only_database_is_named(tmp_path: Path, spec: SegmentSpec) -> None:

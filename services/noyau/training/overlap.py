@@ -58,13 +58,13 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class _Runs:
-    """Runs of equal (true, pred) along x where at least one is not background."""
+class _Pairs:
+    """The (true, pred) labels of a block, without those of background on both sides."""
 
     true: np.ndarray
     pred: np.ndarray
-    length: np.ndarray
-    sums: np.ndarray  # sum of the z/y/x indices over the run's voxels, shape (runs, 3)
+    voxels: np.ndarray
+    sums: np.ndarray  # sum of the z/y/x indices over the pair's voxels, shape (pairs, 3)
 
 
 def overlap(true: np.ndarray, pred: np.ndarray) -> Overlap:
@@ -88,19 +88,19 @@ def overlap_of_blocks(blocks: Iterable[tuple[Index3, np.ndarray, np.ndarray]]) -
     Raises:
         InvalidInput: the shapes of a block differ, or an array does not hold labels.
     """
-    runs = [_runs(origin, true, pred) for origin, true, pred in blocks]
-    if not runs:
+    parts = [_pairs(origin, true, pred) for origin, true, pred in blocks]
+    if not parts:
         raise InvalidInput("There are no voxels to compare.")
-    true = np.concatenate([r.true for r in runs])
-    pred = np.concatenate([r.pred for r in runs])
-    length = np.concatenate([r.length for r in runs])
-    sums = np.concatenate([r.sums for r in runs])
-    true_objects, rows = _objects(true, length, sums)
-    pred_objects, cols = _objects(pred, length, sums)
+    true = np.concatenate([p.true for p in parts])
+    pred = np.concatenate([p.pred for p in parts])
+    voxels = np.concatenate([p.voxels for p in parts])
+    sums = np.concatenate([p.sums for p in parts])
+    true_objects, rows = _objects(true, voxels, sums)
+    pred_objects, cols = _objects(pred, voxels, sums)
     both = (rows >= 0) & (cols >= 0)
     width = max(1, len(pred_objects))
     keys, inverse = np.unique(rows[both] * width + cols[both], return_inverse=True)
-    shared = np.bincount(inverse, weights=length[both], minlength=len(keys)).astype(np.int64)
+    shared = np.bincount(inverse, weights=voxels[both], minlength=len(keys)).astype(np.int64)
     return Overlap(true_objects, pred_objects, keys // width, keys % width, shared)
 
 
@@ -117,16 +117,13 @@ def _labels(array: np.ndarray, name: str) -> np.ndarray:
     return volume
 
 
-def _runs(origin: Index3, true: np.ndarray, pred: np.ndarray) -> _Runs:
+def _pairs(origin: Index3, true: np.ndarray, pred: np.ndarray) -> _Pairs:
     a, b = _labels(true, "true"), _labels(pred, "predicted")
     if a.shape != b.shape:
         raise InvalidInput(
             f"True and predicted labels differ in shape: {a.shape} and {b.shape} (z, y, x).",
             "Compare labels of the same image and resolution level.",
         )
-    if a.size == 0:
-        none = np.zeros(0, np.int64)
-        return _Runs(none, none, none, np.zeros((0, 3), np.int64))
     begins = np.ones(a.shape, bool)
     begins[..., 1:] = (a[..., 1:] != a[..., :-1]) | (b[..., 1:] != b[..., :-1])
     start = np.flatnonzero(begins)
@@ -135,19 +132,22 @@ def _runs(origin: Index3, true: np.ndarray, pred: np.ndarray) -> _Runs:
     kept = (at != 0) | (bt != 0)
     start, length, at, bt = start[kept], length[kept], at[kept], bt[kept]
     z, y, x = np.unravel_index(start, a.shape)
-    sums = np.stack(
-        [(z + origin[0]) * length, (y + origin[1]) * length, (x + origin[2]) * length + length * (length - 1) // 2],
-        axis=1,
-    )
-    return _Runs(at, bt, length, sums)
+    first = [k + o for k, o in zip((z, y, x), origin, strict=True)]
+    sums = [first[0] * length, first[1] * length, first[2] * length + length * (length - 1) // 2]
+    # Runs of one pair are added up, so that a block leaves behind as much as it has pairs of objects.
+    (true_ids, rows), (pred_ids, cols) = np.unique(at, return_inverse=True), np.unique(bt, return_inverse=True)
+    keys, inverse = np.unique(rows * max(1, len(pred_ids)) + cols, return_inverse=True)
+    voxels, *totals = (np.bincount(inverse, weights=w, minlength=len(keys)) for w in (length, *sums))
+    width = max(1, len(pred_ids))
+    return _Pairs(true_ids[keys // width], pred_ids[keys % width], voxels.astype(np.int64), np.stack(totals, axis=1))
 
 
-def _objects(label: np.ndarray, length: np.ndarray, sums: np.ndarray) -> tuple[Objects, np.ndarray]:
-    """The objects of one side, and for each run the index of its object (-1 for background)."""
+def _objects(label: np.ndarray, counts: np.ndarray, sums: np.ndarray) -> tuple[Objects, np.ndarray]:
+    """The objects of one side, and for each pair the index of its object (-1 for background)."""
     ids, inverse = np.unique(label, return_inverse=True)
     background = int(ids.size > 0 and ids[0] == 0)
     index = inverse - background
-    voxels = np.bincount(inverse, weights=length, minlength=len(ids)).astype(np.int64)[background:]
+    voxels = np.bincount(inverse, weights=counts, minlength=len(ids)).astype(np.int64)[background:]
     totals = [np.bincount(inverse, weights=sums[:, k], minlength=len(ids))[background:] for k in range(3)]
     centroids = np.stack(totals, axis=1) / np.maximum(voxels, 1)[:, None]
     return Objects(ids[background:], voxels, centroids), index

@@ -16,17 +16,21 @@ import pytest
 import torch
 from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import NotFound
-from noyau.domain.geometry import VoxelSize
+from noyau.domain.geometry import Box, VoxelSize
+from noyau.domain.image import ImageRef
+from noyau.domain.jobs import SegmentSpec
 from noyau.domain.model import ModelInfo, Normalisation, VoteParams
 from noyau.domain.progress import MemoryLedger, SilentReporter
 from noyau.inference.cache import BackendCache
 from noyau.models.package import LoadedModel
 from noyau.pipelines.context import Limits, PipelineContext
+from noyau.sources import open_image
 from noyau.sources.convert import convert
 from torch import nn
 
 SIGMA = 2.5
 SMOOTH = 2.0
+REACH = 6
 VOXEL = VoxelSize(1.0, 1.0, 1.0)
 
 
@@ -36,7 +40,7 @@ class BlobNetwork(nn.Module):
     def __init__(self, ndim: int) -> None:
         super().__init__()
         self.ndim = ndim
-        reach = torch.arange(-6, 7, dtype=torch.float32)
+        reach = torch.arange(-REACH, REACH + 1, dtype=torch.float32)
         gauss = torch.exp(-(reach**2) / (2 * SMOOTH**2))
         gauss = gauss / gauss.sum()
         self.register_buffer("gauss", gauss)
@@ -44,8 +48,8 @@ class BlobNetwork(nn.Module):
 
     def _along(self, x: torch.Tensor, kernel: torch.Tensor, axis: int) -> torch.Tensor:
         shape = [1, 1] + [1] * self.ndim
-        shape[2 + axis] = len(kernel)
-        padding = [len(kernel) // 2 if a == axis else 0 for a in range(self.ndim)]
+        shape[2 + axis] = 2 * REACH + 1
+        padding = [REACH if a == axis else 0 for a in range(self.ndim)]
         convolve = nn.functional.conv3d if self.ndim == 3 else nn.functional.conv2d
         return convolve(x, kernel.view(shape), padding=padding)
 
@@ -80,7 +84,11 @@ def blob_model(ndim: int) -> ModelInfo:
         tile=(1, 64, 64) if flat else (32, 64, 64),
         normalisation=Normalisation(low=50, high=99.9),
         vote=VoteParams(
-            seed_mass=20, nms=(0, 3, 3) if flat else (3, 3, 3), weights=(1, 1, 1), radius=4, max_offset=(8, 8, 8),
+            seed_mass=20,
+            nms=(0, 3, 3) if flat else (3, 3, 3),
+            weights=(1, 1, 1),
+            radius=4,
+            max_offset=(8, 8, 8),
             min_voxels=15,
         ),
     )
@@ -135,8 +143,8 @@ class Workshop:
     """Makes images on a disk and contexts to segment them in."""
 
     folder: Path
+    backends: BackendCache
     registry: BlobRegistry = field(default_factory=BlobRegistry)
-    backends: BackendCache = field(default_factory=lambda: BackendCache(size=4, threads=1))
 
     def image(self, pixels: np.ndarray, name: str = "image", voxel_size: VoxelSize | None = VOXEL) -> str:
         """Writes an OME-Zarr and returns its path."""
@@ -145,6 +153,24 @@ class Workshop:
         target = self.folder / f"{name}.ome.zarr"
         convert(str(source), str(target), voxel_size=voxel_size)
         return str(target)
+
+    def movie(self, pixels: np.ndarray, name: str = "movie") -> str:
+        """Writes an OME-Zarr of t/z/y/x and returns its path."""
+        source = self.folder / f"{name}.npz"
+        np.savez(source, image=pixels)
+        target = self.folder / f"{name}.ome.zarr"
+        convert(str(source), str(target), voxel_size=VOXEL, axes="tzyx")
+        return str(target)
+
+    def spec(self, *uris: str | ImageRef, **changes: object) -> SegmentSpec:
+        """A request for the torch backend, which needs no compilation; without measuring unless asked for."""
+        refs = tuple(ImageRef(uri) if isinstance(uri, str) else uri for uri in uris)
+        return replace(SegmentSpec(refs, backend="torch", measure=False), **changes)  # type: ignore[arg-type]
+
+    def labels(self, uri: str, time: int = 0) -> np.ndarray:
+        """The labels `nuclei` of an image (or of its results elsewhere), uint32 z/y/x."""
+        with open_image(ImageRef(f"{uri}/labels/nuclei"), access=AccessPolicy.everything()) as source:
+            return source.read(Box.of(source.info.shape), time=time)
 
     def context(self, **changes: object) -> PipelineContext:
         """A fresh context: its own scratch, an empty ledger."""
@@ -164,13 +190,21 @@ class Workshop:
         return made
 
 
-@pytest.fixture
-def workshop(tmp_path: Path) -> Iterable[Workshop]:
-    """A workshop in a temporary folder."""
+@pytest.fixture(scope="session")
+def warm_networks() -> Iterable[BackendCache]:
+    """Networks for all tests of a session."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    shop = Workshop(tmp_path)
-    yield shop
-    shop.backends.close()
+    backends = BackendCache(size=4, threads=1)
+    yield backends
+    backends.close()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, warm_networks: BackendCache) -> Workshop:
+    """A workshop in a temporary folder."""
+    return Workshop(tmp_path, warm_networks)
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """The vote decoder: from a quantised dense prediction to nuclei, exactly and locally.
 
 Every foreground voxel votes for the voxel that its offset points at. Centres are the local maxima of the smoothed
-density of votes; a foreground voxel belongs to the centre nearest to its vote. Each nucleus is named by the
-place of its centre in the whole image, so blocks agree without stitching. All arithmetic is on integers: the labels
-of a voxel depend on the prediction within `halo(params)` of it and on nothing else.
+density of votes, without those that are too close to a stronger one for the size of the nucleus; a foreground voxel
+belongs to the centre nearest to its vote. Each nucleus is named by the place of its centre in the whole image, so
+blocks agree without stitching. All arithmetic is on integers: the labels of a voxel depend on the prediction within
+`halo(params)` of it and on nothing else.
 
 The size filter is global and not applied here; assembly counts voxels over all blocks.
 """
@@ -17,6 +18,7 @@ import numpy as np
 from noyau.decoding.assignment import nearest, reach
 from noyau.decoding.centres import Centres, find_peaks, join
 from noyau.decoding.density import accumulate, kernel_radii, mass_threshold, smooth
+from noyau.decoding.rivals import close_pairs, rival_reach, vote_spread, without_rivals
 from noyau.decoding.votes import Votes, cast_votes, check_prediction
 from noyau.domain.geometry import Box, Index3, as_index
 from noyau.domain.model import VoteParams
@@ -53,8 +55,9 @@ class VoteBlock:
 def halo(params: VoteParams) -> Index3:
     """Margin z/y/x around a box within which the prediction must be known for `decode` to be exact in the box.
 
-    From a voxel to its vote (max_offset), from there to a centre (reach), to a rival centre (nms), to the votes that
-    its density sums (smooth), and to the voxels that cast them (max_offset).
+    From a voxel to its vote (max_offset), from there to a centre (reach), to a rival of the centre (rival_reach), to
+    a voxel with a larger density (nms), to the votes that its density sums (smooth), and to the voxels that cast them
+    (max_offset).
     """
     near = reach(params)
     return as_index(m + r + c for m, r, c in zip(params.max_offset, near, centre_halo(params), strict=True))
@@ -62,7 +65,7 @@ def halo(params: VoteParams) -> Index3:
 
 def centre_halo(params: VoteParams) -> Index3:
     """Margin z/y/x around a box within which the prediction must be known to find the centres in the box."""
-    return as_index(n + s + m for n, s, m in zip(params.nms, params.smooth, params.max_offset, strict=True))
+    return as_index(r + m for r, m in zip(_rival_margin(params), params.max_offset, strict=True))
 
 
 def centre_reach(params: VoteParams) -> Index3:
@@ -92,8 +95,7 @@ def decode(
         return _label(votes, _centres(votes, full_shape, params), full_shape, params)
     core = core.intersection(block)
     # Votes that land further away than this decide about centres that no voxel of the core can join.
-    rivals = as_index(n + s for n, s in zip(params.nms, params.smooth, strict=True))
-    landing = core.grown(centre_reach(params)).grown(rivals).intersection(block)
+    landing = core.grown(centre_reach(params)).grown(_rival_margin(params)).intersection(block)
     centres = _centres(cast_votes(pred, block, full_shape, params, landing=landing), full_shape, params)
     part = (slice(None), *core.relative_to(origin).slices)
     return assign(pred[part], core.start, full_shape, params, centres)
@@ -139,10 +141,20 @@ def segment_crop(pred: np.ndarray, params: VoteParams) -> np.ndarray:
     return result.reshape(shape)
 
 
+def _rival_margin(params: VoteParams) -> Index3:
+    """Margin around a voxel outside which no vote decides whether the voxel is a centre."""
+    return as_index(r + n + s for r, n, s in zip(rival_reach(params), params.nms, params.smooth, strict=True))
+
+
 def _centres(votes: Votes, full_shape: Index3, params: VoteParams) -> Centres:
-    density = smooth(accumulate(votes), kernel_radii(params, full_shape))
+    density = smooth(accumulate(votes, params.max_offset), kernel_radii(params, full_shape))
     threshold = mass_threshold(params, full_shape)
-    return find_peaks(density, votes.landing.start, full_shape, threshold, params.nms)
+    peaks = find_peaks(density, votes.landing.start, full_shape, threshold, params.nms)
+    pairs, distance = close_pairs(peaks, params)
+    if len(pairs) == 0:
+        return peaks
+    spread = vote_spread(votes, peaks, np.unique(pairs), params)
+    return without_rivals(peaks, pairs, distance, spread, params)
 
 
 def _label(votes: Votes, centres: Centres, full_shape: Index3, params: VoteParams) -> VoteBlock:

@@ -14,7 +14,8 @@ import torch
 
 from noyau.decoding.assignment import ball, reach
 from noyau.decoding.centres import Centres, identities, window
-from noyau.decoding.density import kernel_radii, mass_threshold
+from noyau.decoding.density import SCALE, kernel_radii, mass_threshold
+from noyau.decoding.rivals import Spread, close_pairs, window_cells, without_rivals
 from noyau.decoding.votes import threshold_byte
 from noyau.domain.geometry import Box, Index3, as_index
 from noyau.domain.model import VoteParams
@@ -50,9 +51,12 @@ def decode(
     core = block if core is None else core.intersection(block)
     votes = _cast(pred, block, full_shape, params)
     density = torch.zeros(block.voxels, dtype=torch.int64, device=pred.device)
-    density.scatter_add_(0, votes.target, votes.weight)
+    density.scatter_add_(0, votes.target, votes.weight * SCALE)
     density = _smooth(density.reshape(shape), kernel_radii(params, full_shape))
     centres = _peaks(density, origin, full_shape, mass_threshold(params, full_shape), params.nms)
+    pairs, distance = close_pairs(centres, params)
+    if len(pairs):
+        centres = without_rivals(centres, pairs, distance, _spread(votes, centres, block, params), params)
     labels = torch.zeros(block.voxels, dtype=torch.int64, device=pred.device)
     labels[votes.voxel] = _nearest(centres, votes.target, block, full_shape, params)
     return labels.reshape(shape)[core.relative_to(origin).slices], centres.within(core)
@@ -75,13 +79,13 @@ def _cast(pred: torch.Tensor, block: Box, full_shape: Index3, params: VoteParams
 
 
 def _smooth(density: torch.Tensor, radii: Index3) -> torch.Tensor:
-    for axis, passes in enumerate(radii):
+    for axis in (1, 2, 0):
         length = density.shape[axis]
-        for _ in range(passes):
+        for _ in range(radii[axis]):
             smoothed = density * 2
             smoothed.narrow(axis, 1, length - 1).add_(density.narrow(axis, 0, length - 1))
             smoothed.narrow(axis, 0, length - 1).add_(density.narrow(axis, 1, length - 1))
-            density = smoothed
+            density = (smoothed + 2) >> 2
     return density
 
 
@@ -103,6 +107,22 @@ def _peaks(density: torch.Tensor, origin: Index3, full_shape: Index3, threshold:
     mass = flat[alive].cpu().numpy()
     position = np.stack(np.unravel_index(alive.cpu().numpy(), shape), axis=1).astype(np.int64) + np.array(origin)
     return Centres(position, identities(position, full_shape), mass)
+
+
+def _spread(votes: _Votes, centres: Centres, block: Box, params: VoteParams) -> Spread:
+    """See `noyau.decoding.rivals.vote_spread`; here for all centres."""
+    device = votes.target.device
+    length = torch.zeros_like(votes.target)
+    ends = zip(_unravel(votes.voxel, block.shape), _unravel(votes.target, block.shape), params.weights, strict=True)
+    for start, stop, weight in ends:
+        length += (stop - start) ** 2 * weight
+    cells, inside = (torch.from_numpy(a).to(device) for a in window_cells(centres.position, params.smooth, block))
+    columns = []
+    for amount in (votes.weight, votes.weight * length):
+        sums = torch.zeros(block.voxels, dtype=torch.int64, device=device)
+        sums.scatter_add_(0, votes.target, amount)
+        columns.append((sums[cells] * inside).sum(dim=1).cpu().numpy())
+    return Spread(*columns)
 
 
 def _nearest(centres: Centres, target: torch.Tensor, box: Box, full_shape: Index3, params: VoteParams) -> torch.Tensor:

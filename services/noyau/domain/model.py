@@ -31,6 +31,9 @@ class VoteParams:
         seed_mass: smallest smoothed vote mass of a centre, in voxels that vote for one point.
         smooth: radius of the binomial kernel that smooths the votes, per axis z/y/x (variance = radius / 2).
         nms: radius of the window in which a centre must be the maximum, per axis z/y/x.
+        rival_radius: how far apart two centres of one nucleus may be at most (weighted distance, as `radius`).
+        rival_percent: of two such centres the weaker is dropped where their squared distance is at most this share of
+            the mean squared length of the votes for one of them, a measure of its nucleus's size; 0 keeps both.
         weights: integer squared relative spacing z/y/x, so that squared distances stay exact integers
             (a voxel 2.2 times as long in z as in x has weight 5).
         radius: how far from a centre a vote may land: weighted squared distance <= radius squared.
@@ -39,9 +42,11 @@ class VoteParams:
     """
 
     foreground: float = 0.5
-    seed_mass: float = 60.0
-    smooth: Index3 = (1, 2, 2)
-    nms: Index3 = (3, 5, 5)
+    seed_mass: float = 40.0
+    smooth: Index3 = (2, 4, 4)
+    nms: Index3 = (1, 2, 2)
+    rival_radius: int = 12
+    rival_percent: int = 200
     weights: Index3 = (5, 1, 1)
     radius: int = 12
     max_offset: Index3 = (8, 16, 16)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import product
+from collections.abc import Callable
+from fractions import Fraction
 from math import ceil, comb, prod
 
 import numpy as np
@@ -38,20 +38,23 @@ def slow_decode(pred: np.ndarray, params: VoteParams) -> np.ndarray:
     """The decoder's definition, voxel by voxel, in Python integers, for a whole image."""
     shape = pred.shape[1:]
     fg = pred[0] >= min(255, max(1, ceil(params.foreground * 255)))
-    votes = {}
-    density: dict[Cell, int] = {}
-    once = [2 * np.eye(n, dtype=int) + np.eye(n, k=1, dtype=int) + np.eye(n, k=-1, dtype=int) for n in shape]
     radii = [r if n > 1 else 0 for r, n in zip(params.smooth, shape, strict=True)]
-    kernels = [np.linalg.matrix_power(matrix, r) for matrix, r in zip(once, radii, strict=True)]
+    votes = {}
+    raw = np.zeros(shape, object)
     for voxel in map(tuple, np.argwhere(fg).tolist()):
         offset = pred[(slice(1, 4), *voxel)].view(np.int8).tolist()
         step = [max(-m, min(m, o)) for o, m in zip(offset, params.max_offset, strict=True)]
         votes[voxel] = tuple(min(n - 1, max(0, v + s)) for v, s, n in zip(voxel, step, shape, strict=True))
-        for cell, weight in _spread(votes[voxel], kernels):
-            density[cell] = density.get(cell, 0) + weight * int(pred[(0, *voxel)])
-    peak = prod(comb(2 * r, r) for r in radii)
-    least = max(1, ceil(params.seed_mass * 255 * peak))
-    centres = [c for c, mass in density.items() if mass >= least and not _has_rival(c, density, params.nms)]
+        raw[votes[voxel]] += 16 * int(pred[(0, *voxel)])
+    for axis in (1, 2, 0):
+        for _ in range(radii[axis]):
+            raw = np.apply_along_axis(_smooth_line, axis, raw)
+    density = {cell: mass for cell, mass in np.ndenumerate(raw) if mass > 0}
+    peak = Fraction(prod(comb(2 * r, r) for r in radii), 4 ** sum(radii))
+    least = max(1, ceil(Fraction(params.seed_mass) * 255 * 16 * peak))
+    peaks = [c for c, mass in density.items() if mass >= least and not _has_rival(c, density, params.nms)]
+    lengths = {c: _mean_length(c, votes, pred, params) for c in peaks}
+    centres = [c for c in peaks if not any(_drops(other, c, density, lengths, params) for other in peaks)]
     labels = np.zeros(shape, np.int64)
     for voxel, target in votes.items():
         near = [(_distance(target, c, params.weights), 1 + int(np.ravel_multi_index(c, shape))) for c in centres]
@@ -60,10 +63,26 @@ def slow_decode(pred: np.ndarray, params: VoteParams) -> np.ndarray:
     return labels
 
 
-def _spread(cell: Cell, kernels: list[np.ndarray]) -> Iterator[tuple[Cell, int]]:
-    columns = [kernel[:, c] for c, kernel in zip(cell, kernels, strict=True)]
-    for moved in product(*[np.flatnonzero(column).tolist() for column in columns]):
-        yield moved, prod(int(column[m]) for m, column in zip(moved, columns, strict=True))
+def _smooth_line(line: np.ndarray) -> np.ndarray:
+    padded = [0, *line, 0]
+    return np.array([(a + 2 * b + c + 2) // 4 for a, b, c in zip(padded, padded[1:], padded[2:], strict=False)], object)
+
+
+def _mean_length(centre: Cell, votes: dict[Cell, Cell], pred: np.ndarray, params: VoteParams) -> Fraction:
+    total = weight = 0
+    for voxel, target in votes.items():
+        if all(abs(t - c) <= r for t, c, r in zip(target, centre, params.smooth, strict=True)):
+            weight += int(pred[(0, *voxel)])
+            total += int(pred[(0, *voxel)]) * _distance(voxel, target, params.weights)
+    return Fraction(total, weight) if weight else Fraction(10**9)
+
+
+def _drops(strong: Cell, weak: Cell, mass: dict[Cell, int], length: dict[Cell, Fraction], params: VoteParams) -> bool:
+    if params.rival_percent == 0 or (mass[strong], weak) <= (mass[weak], strong):
+        return False
+    distance = _distance(strong, weak, params.weights)
+    near = any(100 * distance <= params.rival_percent * length[c] for c in (strong, weak))
+    return near and distance <= params.rival_radius**2
 
 
 def _has_rival(cell: Cell, density: dict[Cell, int], nms: Index3) -> bool:

@@ -18,6 +18,8 @@ params = st.builds(
     smooth=st.tuples(*[st.integers(0, 2)] * 3),
     weights=st.tuples(*[st.integers(1, 6)] * 3),
     radius=st.integers(0, 6),
+    rival_radius=st.integers(0, 6),
+    rival_percent=st.sampled_from([0, 100, 400]),
     max_offset=st.tuples(*[st.integers(0, 6)] * 3),
 )
 

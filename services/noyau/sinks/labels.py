@@ -19,6 +19,7 @@ from noyau.sinks.levels import LabelLevel, PyramidLevel, image_steps, label_mult
 from noyau.sinks.target import Target, check_name, require_free
 from noyau.storage.arrays import create_array, open_array, plan_chunks
 from noyau.storage.conformance import require_conformant
+from noyau.storage.consolidated import refresh
 from noyau.storage.groups import NGFF_ZARR_FORMAT, read_group, update_listing, write_group
 from noyau.storage.multiscale import Multiscale, build_multiscale, parse_multiscale
 from noyau.storage.options import StorageOptions
@@ -55,10 +56,12 @@ class LabelSink:
         levels: tuple[LabelLevel, ...],
         multiscale: Multiscale,
         committed: bool,
+        overwrite: bool,
     ) -> None:
         self._target = target
         self._name = name
         self._job = job
+        self._overwrite = overwrite
         self._multiscale = multiscale
         self._axes = multiscale.axes.names
         self._folder = f"labels/{name}" if committed else f"labels/.{name}.{job}.partial"
@@ -118,7 +121,7 @@ class LabelSink:
         else:
             planned = plan_label_levels(like.shape, _steps(levels))
         made = label_multiscale(multiscale, level, like, planned, name)
-        sink = cls(place, name, job, like, planned, made, committed)
+        sink = cls(place, name, job, like, planned, made, committed, overwrite)
         sink._prepare()
         return sink
 
@@ -175,8 +178,13 @@ class LabelSink:
 
         Returns:
             the URI of the label group.
+
+        Raises:
+            AlreadyExists: another job made labels of this name visible in the meantime.
         """
         if not self.committed:
+            # Another job may have written labels of this name in the meantime.
+            require_free(self._target, "labels", self._name, overwrite=self._overwrite, job=self._job)
             version = self._target.version
             entry = build_multiscale(self._multiscale, version, "nearest")
             require_conformant(entry, version)
@@ -188,6 +196,7 @@ class LabelSink:
         else:
             discard(self._room(), self._name, tag=self._job)
         update_listing(self._target.store, "labels", self._target.version, add=self._name)
+        refresh(self._target.store, ("labels",))
         return self.uri
 
     def abort(self) -> None:

@@ -14,6 +14,7 @@ from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import NoyauError
 from noyau.sinks.tables import feature_table_attributes, to_arrow, to_csv, to_parquet
 from noyau.sinks.target import Target, check_name, require_free
+from noyau.storage.consolidated import refresh
 from noyau.storage.groups import update_listing, write_group
 from noyau.storage.replacing import discard, swap
 
@@ -37,10 +38,11 @@ class ResultSink:
     Life: `create` -> `write_table`, `write_overview`, `write_provenance`, `write_file` -> `commit`; or `abort`.
     """
 
-    def __init__(self, target: Target, name: str, job: str) -> None:
+    def __init__(self, target: Target, name: str, job: str, overwrite: bool) -> None:
         self._target = target
         self._name = name
         self._job = job
+        self._overwrite = overwrite
         self._made: list[str] = []
         self._rooms: set[str] = set()
         self._files: set[str] = set()
@@ -73,7 +75,7 @@ class ResultSink:
         check_name(name)
         for room in ("tables", "noyau"):
             require_free(place, room, name, overwrite=overwrite, job=job)
-        return cls(place, name, job)
+        return cls(place, name, job, overwrite)
 
     def write_table(self, columns: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
         """Stores the table as Parquet, CSV and ngio feature table.
@@ -102,8 +104,14 @@ class ResultSink:
         self._files.add(name)
 
     def commit(self) -> ResultUris:
-        """Makes everything that was written visible; returns where it is."""
+        """Makes everything that was written visible; returns where it is.
+
+        Raises:
+            AlreadyExists: another job made results of this name visible in the meantime.
+        """
         version, store = self._target.version, self._target.store
+        for room in sorted(self._rooms):
+            require_free(self._target, room, self._name, overwrite=self._overwrite, job=self._job)
         for room in sorted(self._rooms):
             attributes = feature_table_attributes(self._name) if room == "tables" else {}
             write_group(store, f"{room}/{self._partial()}", version, {}, **attributes, noyau={"job": self._job})
@@ -111,6 +119,7 @@ class ResultSink:
             swap(store.child(room), self._partial(), self._name, tag=self._job)
         if "tables" in self._rooms:
             update_listing(store, "tables", version, add=self._name, field_name="tables", inside_ome=False)
+        refresh(store, sorted(self._rooms))
         return self.uris()
 
     def uris(self) -> ResultUris:

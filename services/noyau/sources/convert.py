@@ -87,7 +87,7 @@ def convert(
     with ExitStack() as stack:
         raster = _sized(stack.enter_context(_open(source, key, axes, channel_axis, series)), voxel_size)
         truth = _labels(source, labels_key, raster) if labels else None
-        out = stack.enter_context(replacing(store, name, tag=str(os.getpid())))
+        out = stack.enter_context(replacing(store, name, tag=str(os.getpid()), overwrite=overwrite))
         levels = write_image(out, raster, name.split(".")[0], ngff, check)
         if truth is not None and labels:
             write_label_image(out, f"labels/{labels}", truth, labels, ngff, check)

@@ -12,6 +12,7 @@ import re
 from noyau.domain.errors import (
     DamagedData,
     FailedPrecondition,
+    InvalidInput,
     LimitExceeded,
     NotFound,
     NoyauError,
@@ -20,6 +21,7 @@ from noyau.domain.errors import (
 )
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+IMPOSSIBLE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP)
 REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 MISSING_REMEDY = (
     "Some writers leave out chunks that hold only background: if this one did, use --fill-missing (missing chunks "
@@ -55,6 +57,11 @@ def read_error(error: BaseException, what: str) -> NoyauError:
         return PermissionRefused(f"{what} may not be read by this service: {detail}.")
     if status in ("UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNKNOWN"):
         return Unavailable(f"{what} could not be read: {detail}.", "Try again; the remote system may be down.")
+    if re.search(r"is not registered|not supported|[Uu]nsupported", detail):
+        return InvalidInput(
+            f"{what} is stored in a way that Noyau cannot read: {detail}.",
+            "Write it again with the codecs blosc, zstd or gzip and without filters.",
+        )
     missing = re.search(r"chunk (\{[\d, ]+\}) stored at (.*) is missing", str(error), flags=re.DOTALL)
     if missing:
         return DamagedData(f"Chunk {missing.group(1)} of {what} is missing ({missing.group(2)}).", MISSING_REMEDY)
@@ -68,6 +75,8 @@ def write_error(error: BaseException, what: str) -> NoyauError:
     status, detail, number = status_of(error), detail_of(error), system_error_of(error)
     if number in FULL or status == "RESOURCE_EXHAUSTED":
         return LimitExceeded(f"There is no space left to write {what}: {detail}.", "Free some space and run it again.")
+    if number in IMPOSSIBLE:
+        return FailedPrecondition(f"{what} cannot be written: {detail}.", "Name another place for the results.")
     if number in REFUSED or status == "PERMISSION_DENIED":
         return FailedPrecondition(
             f"{what} is read-only for this service: {detail}.",

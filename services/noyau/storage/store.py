@@ -103,9 +103,10 @@ class Store:
         """Whether a file or a folder of that name exists (HTTP: a file only)."""
         if self.is_local:
             return (self.path / key).exists()
-        return self.read(key) is not None or bool(self.names(key, first=True))
+        documents = (key, *(f"{key}/{name}" for name in ("zarr.json", ".zgroup", ".zattrs")))
+        return any(self.read(name) is not None for name in documents) or bool(self.names(key))
 
-    def names(self, key: str = "", first: bool = False) -> list[str]:
+    def names(self, key: str = "") -> list[str]:
         """Keys of all files below a folder, relative to it; empty for HTTP, which cannot list."""
         if not self.can_write:
             return []
@@ -115,7 +116,7 @@ class Store:
             found = self._kv.list(span, strip_prefix_length=len(prefix)).result()
         except (ValueError, OSError) as error:
             raise read_error(error, self.locate(key)) from error
-        return [name.decode() for name in (found[:1] if first else found)]
+        return [name.decode() for name in found]
 
     def folders(self, key: str = "") -> list[str]:
         """Names of the folders directly below a folder."""

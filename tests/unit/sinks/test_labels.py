@@ -252,3 +252,16 @@ def test_labels_have_the_axes_of_the_image_without_channels(
     source = open_labels(str(path), access=access)
     assert source.info.axes.names == {"cyx": "yx", "yxc": "yx", "zyxt": "tzyx"}.get(axes, axes)
     np.testing.assert_array_equal(source.read(Box.of(like.shape)), truth(sink, 0))
+
+
+def test_two_jobs_for_the_same_name_do_not_replace_each_other(
+    image: Path, info: ImageInfo, access: AccessPolicy
+) -> None:
+    first, second = create(image, info, access), create(image, info, access, job="job2")
+    fill(first).commit()
+    fill(second, seed=5)
+    with pytest.raises(AlreadyExists):
+        second.commit()
+    second.abort()
+    got = open_labels(str(image), access=access).read(Box.of(info.shape))
+    np.testing.assert_array_equal(got, truth(first, 0))

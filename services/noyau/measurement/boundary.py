@@ -19,8 +19,8 @@ from skimage.measure import find_contours, marching_cubes
 # Sigma is one voxel, and at least half the coarsest spacing: terraces of thick planes are wider than a voxel.
 SIGMA_VOXELS = 1.0
 SIGMA_OF_COARSEST = 0.5
-# A larger crop is averaged in blocks first; such an object has voxels to spare.
-MAX_CROP_VOXELS = 1_000_000
+# A larger crop is averaged in blocks first: the partial voxels at its rim make it both faster and more exact.
+MAX_CROP_VOXELS = 1 << 16
 
 
 Spacing = Sequence[float] | np.ndarray

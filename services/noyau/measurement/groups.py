@@ -36,7 +36,7 @@ def group_objects(objects: Mapping[int, Box], margin: Sequence[int], extent: Box
         extent: the readable part of the image.
         max_voxels: bound of a read.
     """
-    side = max(16, round((max_voxels / 4) ** (1 / 3)))
+    side = _side(extent.shape, max_voxels)
     groups: list[Group] = []
     ids: list[int] = []
     box: Box | None = None
@@ -54,9 +54,18 @@ def group_objects(objects: Mapping[int, Box], margin: Sequence[int], extent: Box
     return groups
 
 
-def _cell(box: Box, side: int) -> Index3:
-    """The cell of a coarse raster that holds the box's middle."""
-    return as_index((a + b) // 2 // side for a, b in zip(box.start, box.stop, strict=True))
+def _side(shape: Index3, max_voxels: int) -> Index3:
+    """Cell of the raster: the image, halved along its longest axis until a cell is half a read."""
+    side = list(shape)
+    while prod(side) > max(1, max_voxels // 2):
+        longest = side.index(max(side))
+        side[longest] = -(-side[longest] // 2)
+    return as_index(max(1, n) for n in side)
+
+
+def _cell(box: Box, side: Index3) -> Index3:
+    """The cell that holds the box's middle."""
+    return as_index((a + b) // 2 // n for a, b, n in zip(box.start, box.stop, side, strict=True))
 
 
 def _group(ids: Sequence[int], box: Box, max_voxels: int) -> Group:

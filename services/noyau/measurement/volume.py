@@ -23,7 +23,7 @@ from noyau.measurement.shape import position, shape_2d, shape_3d
 from noyau.measurement.table import Table
 
 Read = Callable[[Box], np.ndarray]
-MAX_VOXELS = 1 << 24
+MAX_VOXELS = 1 << 23
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 from noyau.domain.errors import FailedPrecondition, InvalidInput, NoyauError
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.image import ImageSource
 from noyau.domain.jobs import ImageResult, JobResult, MeasureSpec
+from noyau.domain.progress import Reporter
 from noyau.measurement.boxes import objects_of
 from noyau.measurement.table import Table
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.items import Item, list_items
 from noyau.pipelines.ledgers import UnitBook
+from noyau.pipelines.picture import draw_overview
 from noyau.pipelines.provenance import FORMAT, now, software
 from noyau.pipelines.report import FrameObjects, measure_frames, median, size_column
 from noyau.pipelines.staging import remove_staging
@@ -124,8 +127,25 @@ def _one(spec: MeasureSpec, item: Item, context: PipelineContext) -> ImageResult
             image=item.ref.uri,
             overwrite=spec.overwrite,
         )
+        sink.write_overview(_picture(source, labels, size, frames[0], table, reporter))
         document = _provenance(spec, item, context, source, channels, started)
     return _store(spec, item, context, sink, table, document)
+
+
+def _picture(
+    source: ImageSource, labels: LabelSource, size: VoxelSize, first: FrameObjects, table: Table, reporter: Reporter
+) -> bytes:
+    """The overview of the first time point."""
+    reporter.stage("picture")
+    return draw_overview(
+        source,
+        lambda box, time: labels.read(box, time=time),
+        size,
+        time=first.time,
+        sizes=size_column(table)[: len(first.boxes)],
+        note=f"measured with noyau {version('noyau')}",
+        reporter=reporter,
+    )
 
 
 def _store(
@@ -139,7 +159,7 @@ def _store(
         uri=item.ref.uri,
         labels_uri=f"{item.ref.uri.rstrip('/')}/labels/{spec.labels}",
         table_uri=uris.csv,
-        overview_uri="",
+        overview_uri=uris.overview,
         provenance_uri=uris.provenance,
         nuclei=len(table),
         median_volume_um3=median(size_column(table)),

@@ -12,6 +12,7 @@ from noyau.domain.jobs import ImageResult, SegmentSpec
 from noyau.inference.backend import Backend
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.items import SegmentItem
+from noyau.pipelines.picture import draw_overview
 from noyau.pipelines.provenance import segment_provenance
 from noyau.pipelines.report import FrameObjects, measure_frames, median, size_column
 from noyau.pipelines.statistics import Intensity
@@ -68,6 +69,7 @@ class Finisher:
             overwrite=self.spec.overwrite,
         )
         sizes = self._table(source, labels, results, frames) if self.spec.measure else self._sizes(frames)
+        results.write_overview(self._picture(source, labels, frames, sizes))
         result = self._result(labels, results, sizes)
         document = segment_provenance(
             job_id=self.context.job_id,
@@ -101,6 +103,21 @@ class Finisher:
         )
         results.write_table(table.columns, {"model": plan.model.ref, "job": self.context.job_id})
         return size_column(table)
+
+    def _picture(
+        self, source: ImageSource, labels: LabelSink, frames: Sequence[SegmentedFrame], sizes: np.ndarray
+    ) -> bytes:
+        """The overview of the first time point, with the sizes of its nuclei."""
+        self.context.reporter.stage("picture")
+        return draw_overview(
+            source,
+            lambda box, time: labels.read(box, time=time),
+            self.planned.plan.voxel_size,
+            time=frames[0].objects.time,
+            sizes=sizes[: len(frames[0].voxels)],
+            note=self.planned.plan.model.ref,
+            reporter=self.context.reporter,
+        )
 
     def _sizes(self, frames: Sequence[SegmentedFrame]) -> np.ndarray:
         size = self.planned.plan.voxel_size

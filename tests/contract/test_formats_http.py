@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 from noyau.domain.access import AccessPolicy
-from noyau.domain.errors import DamagedData, FailedPrecondition, NotFound, PermissionRefused, Unavailable
+from noyau.domain.errors import DamagedData, FailedPrecondition, InvalidInput, NotFound, PermissionRefused, Unavailable
 from noyau.domain.geometry import Box
 from noyau.domain.image import ImageRef
 from noyau.sinks import LabelSink, preflight
@@ -77,6 +79,35 @@ def test_an_image_is_read(image: tuple[str, Path], access: AccessPolicy, volume:
     assert expand(ImageRef(image[0]), access=access) == [ImageRef(image[0])]
     with open_image(ImageRef(image[0] + "/"), access=access) as source:
         np.testing.assert_array_equal(source.read(Box.of(volume.shape)), volume)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("a b.zarr", "a%20b.zarr"), ("a b.zarr", "a b.zarr"), ("é#1", "%C3%A9%231")]
+)
+def test_escaped_addresses(
+    make_image: Make, server: tuple[str, Path], access: AccessPolicy, volume: np.ndarray, name: str, path: str
+) -> None:
+    make_image(server[1] / name, volume)
+    with open_image(ImageRef(f"{server[0]}/{path}"), access=access) as source:
+        np.testing.assert_array_equal(source.read(Box.of(volume.shape)), volume)
+
+
+def test_a_redirection_is_not_followed(access: AccessPolicy) -> None:
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "http://169.254.169.254/latest")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(InvalidInput, match="redirection"):
+            open_image(ImageRef(f"http://127.0.0.1:{server.server_port}/a"), access=access)
+        server.shutdown()
+        thread.join()
 
 
 def test_results_need_another_place_and_get_one(

@@ -110,6 +110,10 @@ def remote_place(uri: str) -> RemotePlace:
     Raises:
         InvalidInput: credentials or a query in the URL (they would end up in records and logs), or no host.
     """
+    if uri[:5].lower() == "s3://":
+        # Keys may hold any character: nothing in them is a query or a user.
+        bucket, _, key = uri[5:].partition("/")
+        return _place("s3", bucket, key, uri)
     try:
         parts = urlsplit(uri)
         host = parts.netloc.rsplit("@", 1)[-1]
@@ -122,10 +126,13 @@ def remote_place(uri: str) -> RemotePlace:
         )
     if parts.query or parts.fragment:
         raise InvalidInput(f"The URL on '{host}' carries a query.", "Name the folder of the image only.")
+    return _place(parts.scheme.lower(), host.lower(), parts.path, uri)
+
+
+def _place(scheme: str, host: str, path: str, uri: str) -> RemotePlace:
     if not host or any(ord(c) < 32 for c in uri):
-        raise InvalidInput(f"'{uri!r}' names no host or bucket.")
-    path = posixpath.normpath("/" + parts.path).lstrip("/")
-    return RemotePlace(parts.scheme.lower(), host.lower() if parts.scheme != "s3" else host, path)
+        raise InvalidInput(f"{uri!r} names no host or bucket.")
+    return RemotePlace(scheme, host, posixpath.normpath("/" + path).lstrip("/"))
 
 
 def resolve_local(uri: str) -> Path:

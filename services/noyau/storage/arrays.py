@@ -135,7 +135,7 @@ def _metadata_v2(
         "dtype": dtype.newbyteorder("<").str,
         "fill_value": _zero(dtype),
         "dimension_separator": "/",
-        "compressor": {"id": "blosc", "cname": "zstd", "clevel": 3, "shuffle": 1, "blocksize": 0},
+        "compressor": {"id": "blosc", "cname": "zstd", "clevel": 1, "shuffle": 1, "blocksize": 0},
     }
 
 
@@ -147,7 +147,7 @@ def _metadata_v3(
     names: Sequence[str] | None,
 ) -> dict[str, Any]:
     little = {"name": "bytes", "configuration": {"endian": "little"}}
-    blosc = {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": dtype.itemsize, "blocksize": 0}
+    blosc = {"cname": "zstd", "clevel": 1, "shuffle": "shuffle", "typesize": dtype.itemsize, "blocksize": 0}
     codecs: list[dict[str, Any]] = [little, {"name": "blosc", "configuration": blosc}]
     if shard is not None:
         sharding = {

@@ -57,6 +57,8 @@ def read_error(error: BaseException, what: str) -> NoyauError:
         return PermissionRefused(f"{what} may not be read by this service: {detail}.")
     if status in ("UNAVAILABLE", "ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNKNOWN"):
         return Unavailable(f"{what} could not be read: {detail}.", "Try again; the remote system may be down.")
+    if re.search(r"HTTP code 3\d\d", detail):
+        return InvalidInput(f"{what} answers with a redirection, which is not followed.", "Name the final address.")
     if re.search(r"is not registered|not supported|[Uu]nsupported", detail):
         return InvalidInput(
             f"{what} is stored in a way that Noyau cannot read: {detail}.",

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import unquote
 
 import tensorstore as ts
 
@@ -59,7 +60,8 @@ class Store:
         path = f"{place.path}/{tail}" if place.path else tail
         if place.scheme == "s3":
             return {"driver": "s3", "bucket": place.host, "path": path, **self.options.s3_spec()}
-        return {"driver": "http", "base_url": f"{place.scheme}://{place.host}", "path": f"/{path}"}
+        # tensorstore escapes the path itself, so it gets the plain one.
+        return {"driver": "http", "base_url": f"{place.scheme}://{place.host}", "path": f"/{unquote(path)}"}
 
     def read(self, key: str) -> bytes | None:
         """The bytes of a file, None where it does not exist."""

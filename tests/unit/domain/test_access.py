@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import FailedPrecondition, InvalidInput, NotFound, PermissionRefused
 
@@ -86,6 +85,7 @@ def test_what_cannot_be_a_place_is_invalid(uri: str) -> None:
         ("http://localhost:8000/a.zarr", ("localhost:8000",)),
         ("https://a.example.org/x", ("*.example.org",)),
         ("s3://anything/x", ("*",)),
+        ("s3://bucket/a#1/b?c d@e", ("s3://bucket",)),
     ],
 )
 def test_allowed_remote_places(uri: str, entries: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from noyau.commands import convert, jobs, measure, models, segment, serve, synth, train
+from noyau.commands import convert, evaluate, jobs, measure, models, segment, serve, synth, train
 
 EPILOG = (
     "Exit codes: 0 done, 1 done in part, 2 usage, 3 bad input, 4 not found, 5 exists, 6 not permitted, 7 no answer, "
@@ -29,6 +29,7 @@ def build_app() -> typer.Typer:
     app.command("measure")(measure.measure)
     app.command("convert")(convert.convert)
     app.command("synth")(synth.synth)
+    app.command("evaluate")(evaluate.evaluate)
     app.command("train")(train.train)
 
     job_commands = typer.Typer(help="List, show, watch and cancel jobs.", no_args_is_help=True)

@@ -6,7 +6,7 @@ Every number of an object comes from its own bounding box and a margin of fixed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,6 +24,8 @@ from noyau.measurement.table import Table
 
 Read = Callable[[Box], np.ndarray]
 MAX_VOXELS = 1 << 23
+PROGRESS_EVERY = 16
+FEW_SAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def measure_volume(
         extent: the part of the image that can be read; None means all.
         threads: threads over objects; never changes a number.
         max_voxels: largest read. A single object beyond it is measured on every n-th voxel (`sampling_step`).
-        progress: called with (objects done, objects) after each read; may raise to stop.
+        progress: called with (objects done, objects) every few objects; may raise to stop.
 
     Returns:
         One row per object, sorted by label; the columns are those of `columns_for`.
@@ -131,9 +133,10 @@ def measure_volume(
     rows: list[dict[str, float]] = []
     with ThreadPoolExecutor(max(1, threads)) as pool:
         for group in group_objects(objects, margin, readable, max_voxels):
-            rows += _measure_group(group, objects, read_labels, read_channels, frame, pool if threads > 1 else None)
-            if progress is not None:
-                progress(len(rows), len(objects))
+            for row in _measure_group(group, objects, read_labels, read_channels, frame, pool if threads > 1 else None):
+                rows.append(row)
+                if progress is not None and (len(rows) % PROGRESS_EVERY == 0 or len(rows) == len(objects)):
+                    progress(len(rows), len(objects))
     return _table(sorted(rows, key=lambda row: row["label"]), frame)
 
 
@@ -144,8 +147,10 @@ def _measure_group(
     read_channels: Mapping[str, Read],
     frame: _Frame,
     pool: ThreadPoolExecutor | None,
-) -> list[dict[str, float]]:
+) -> Iterator[dict[str, float]]:
     labels = _read(read_labels, group)
+    if group.step > 1 and np.count_nonzero(labels == group.ids[0]) < FEW_SAMPLES:
+        labels = _read(lambda box: read_labels(box) == group.ids[0], group, np.maximum).astype(np.int64) * group.ids[0]
     images = {frame.channels[name]: _read(read, group) for name, read in read_channels.items()}
     free = background_mask(labels, frame.gap) if images else np.zeros((0, 0, 0), bool)
     step = group.step
@@ -157,11 +162,10 @@ def _measure_group(
         box = objects[label]
         return _measure_object(label, box, group, labels, images, free, frame)
 
-    rows = list(map(one, group.ids) if pool is None else pool.map(one, group.ids))
+    rows = map(one, group.ids) if pool is None else pool.map(one, group.ids)
     contact = "contact_area_um2" if frame.ndim == 3 else "contact_length_um"
     for row, touching, shared in zip(rows, number.tolist(), area.tolist(), strict=True):
-        row |= {"touching_neighbours": touching, contact: shared}
-    return rows
+        yield row | {"touching_neighbours": touching, contact: shared}
 
 
 def _measure_object(
@@ -196,20 +200,27 @@ def _measure_object(
     return columns
 
 
-def _read(read: Read, group: Group) -> np.ndarray:
-    """The voxels of a group, every `step`-th of them without ever holding all."""
+def _read(read: Read, group: Group, reduce: np.ufunc | None = None) -> np.ndarray:
+    """The voxels of a group, every `step`-th of them without ever holding all.
+
+    With `reduce`, each block of `step` voxels per axis is reduced to one value instead: used for an object so thin
+    or scattered that hardly any sampled voxel belongs to it.
+    """
     if group.step == 1:
         return read(group.box)
     step = group.step
     unit = as_index(step * max(1, n // step) for n in (64, 256, 256))
-    shape = tuple(-(-n // step) for n in group.box.shape)
     out: np.ndarray | None = None
     for part in blocks(group.box.shape, unit):
-        piece = read(part.shifted(group.box.start))[::step, ::step, ::step]
-        out = np.empty(shape, piece.dtype) if out is None else out
+        piece = read(part.shifted(group.box.start))
+        for axis in range(3):
+            starts = np.arange(0, piece.shape[axis], step)
+            piece = piece.take(starts, axis) if reduce is None else reduce.reduceat(piece, starts, axis=axis)
+        if out is None:
+            out = np.zeros([-(-n // step) for n in group.box.shape], piece.dtype)
         start = [a // step for a in part.start]
         out[tuple(slice(a, a + n) for a, n in zip(start, piece.shape, strict=True))] = piece
-    return np.zeros(shape, np.uint32) if out is None else out
+    return np.zeros((0, 0, 0), np.uint32) if out is None else out
 
 
 def _sampled(box: Box, group: Group) -> Box:

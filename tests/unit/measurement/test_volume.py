@@ -173,6 +173,39 @@ def test_object_too_large_for_a_read_is_sampled() -> None:
     assert sampled.row(9)["volume_um3"] == exact.row(9)["volume_um3"]
 
 
+def test_scattered_voxels_of_one_label_are_no_failure() -> None:
+    labels = np.zeros((60, 61, 62), np.uint32)
+    labels[1, 1, 1] = labels[57, 59, 61] = 4
+    table = measure_volume(
+        lambda box: labels[box.slices], {}, boxes_in(labels), SPACING, image_shape=labels.shape, max_voxels=10_000
+    )
+    row = table.row(4)
+    assert row["sampling_step"] > 1
+    assert row["feret_max_um"] == pytest.approx(np.linalg.norm([56 * 1.5, 58 * 0.6, 60 * 0.6]), rel=0.1)
+
+
+def test_progress_can_stop_the_work() -> None:
+    labels, image = crowd()
+    calls: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        calls.append(done)
+        raise InterruptedError
+
+    readers = {"c": lambda box: image[box.slices]}
+    with pytest.raises(InterruptedError):
+        measure_volume(
+            lambda box: labels[box.slices],
+            readers,
+            boxes_in(labels),
+            SPACING,
+            image_shape=labels.shape,
+            threads=2,
+            progress=stop,
+        )
+    assert calls == [16]
+
+
 @pytest.mark.parametrize("shape", [(4, 5, 6), (1, 5, 6)])
 def test_no_objects_give_an_empty_table_with_all_columns(shape: tuple[int, int, int]) -> None:
     table = measure(np.zeros(shape, np.uint32), {"c": np.zeros(shape)}, SPACING)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typer
 
-from noyau.commands import convert, evaluate, jobs, measure, models, segment, serve, synth, train
+from noyau.commands import bench, convert, evaluate, jobs, measure, models, segment, serve, synth, train
 
 EPILOG = (
     "Exit codes: 0 done, 1 done in part, 2 usage, 3 bad input, 4 not found, 5 exists, 6 not permitted, 7 no answer, "
@@ -31,6 +31,7 @@ def build_app() -> typer.Typer:
     app.command("synth")(synth.synth)
     app.command("evaluate")(evaluate.evaluate)
     app.command("train")(train.train)
+    app.command("bench")(bench.bench)
 
     job_commands = typer.Typer(help="List, show, watch and cancel jobs.", no_args_is_help=True)
     job_commands.command("list")(jobs.list_jobs)

@@ -186,7 +186,7 @@ def _measure_object(
     spacing = (frame.spacing * step)[-d:]
     columns, centre = shape_3d(mask, spacing) if d == 3 else shape_2d(mask[0], spacing)
     columns[frame.count] *= step**d
-    # The sampled voxels stand for blocks of `step` voxels; the first of them may lie past the box's first voxel.
+    # The sampled voxels stand for blocks of `step` voxels that are aligned to the group, not to the object.
     first = np.array(group.box.start[-d:]) + np.array(inner.start[-d:]) * step
     where = position(first + centre * step + (step - 1) / 2, box, frame.spacing[-d:], "zyx"[-d:])
     edges = zip(box.start[-d:], box.stop[-d:], frame.image_shape[-d:], strict=True)
@@ -226,7 +226,7 @@ def _read(read: Read, group: Group, reduce: np.ufunc | None = None) -> np.ndarra
 def _sampled(box: Box, group: Group) -> Box:
     """A box of the image in the (sampled) array of its group."""
     inner, step = box.relative_to(group.box.start), group.step
-    return Box(as_index(-(-a // step) for a in inner.start), as_index(-(-b // step) for b in inner.stop))
+    return Box(as_index(a // step for a in inner.start), as_index(-(-b // step) for b in inner.stop))
 
 
 def _table(rows: Sequence[Mapping[str, float]], frame: _Frame) -> Table:

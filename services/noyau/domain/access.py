@@ -7,6 +7,7 @@ out of it.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -62,6 +63,28 @@ class AccessPolicy:
             f"'{uri}' has the unknown scheme '{scheme}://'.",
             "Images are named by a path, file://, s3:// or http(s)://.",
         )
+
+    def check_links(self, folder: str, deep: bool = True) -> None:
+        """Refuses links in a local folder that lead out of the roots; nothing is done where there are no roots.
+
+        Args:
+            folder: canonical path.
+            deep: also look into the folders below.
+
+        Raises:
+            PermissionRefused: a link leads out of the roots.
+        """
+        waiting = [folder] if self.roots and "://" not in folder else []
+        while waiting:
+            try:
+                entries = list(os.scandir(waiting.pop()))
+            except OSError:
+                continue  # what cannot be listed is told when it is read
+            for entry in entries:
+                if entry.is_symlink():
+                    self._check_local(entry.path, write=True)
+                elif deep and entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
 
     def _check_local(self, uri: str, write: bool) -> str:
         path = resolve_local(uri)

@@ -16,12 +16,13 @@ from noyau.domain.geometry import Box, Index3, as_index
 from noyau.domain.image import ImageInfo
 from noyau.sinks.colours import image_label
 from noyau.sinks.levels import LabelLevel, PyramidLevel, image_steps, label_multiscale, plan_label_levels
-from noyau.sinks.target import Target, check_name, require_free
+from noyau.sinks.target import Target, require_free
 from noyau.storage.arrays import create_array, open_array, plan_chunks
 from noyau.storage.conformance import require_conformant
 from noyau.storage.consolidated import refresh
 from noyau.storage.groups import NGFF_ZARR_FORMAT, read_group, update_listing, write_group
 from noyau.storage.multiscale import Multiscale, build_multiscale, parse_multiscale
+from noyau.storage.names import check_name
 from noyau.storage.options import StorageOptions
 from noyau.storage.pyramid import boxes, fill_level, read_box, reduce_first, volume_view, write_box
 from noyau.storage.replacing import discard, swap

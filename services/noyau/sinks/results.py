@@ -13,9 +13,10 @@ import numpy as np
 from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import NoyauError
 from noyau.sinks.tables import feature_table_attributes, to_arrow, to_csv, to_parquet
-from noyau.sinks.target import Target, check_name, require_free
+from noyau.sinks.target import Target, require_free
 from noyau.storage.consolidated import refresh
 from noyau.storage.groups import update_listing, write_group
+from noyau.storage.names import check_name
 from noyau.storage.replacing import discard, swap
 
 CSV, PARQUET, OVERVIEW, PROVENANCE = "nuclei.csv", "nuclei.parquet", "overview.png", "provenance.json"

@@ -10,13 +10,13 @@ from uuid import uuid4
 from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import AlreadyExists, InvalidInput, NotFound, NoyauError
 from noyau.storage.groups import Group, is_array, read_group, write_group
+from noyau.storage.names import check_name
 from noyau.storage.options import StorageOptions
 from noyau.storage.replacing import discard
 from noyau.storage.store import Store
 
 ROOMS = ("labels", "tables", "noyau")
 """Groups of a target that hold results: label images, ngio tables, our files."""
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,99}")
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<job>[^.]+)\.(partial|old)")
 
 
@@ -49,10 +49,13 @@ class Target:
 
         Raises:
             FailedPrecondition: an http address.
+            PermissionRefused: outside the roots, also through a link.
             InvalidInput: a file or a folder that is no Zarr group is in the way.
         """
         place = access.check(uri, write=True)
         store = Store(place, StorageOptions.of(access, cache_bytes=0))
+        for room in ROOMS:
+            access.check(store.locate(room), write=True)  # a room may be a link that leads elsewhere
         source = access.check(image) if image else place
         group = read_group(store)
         if group is None:
@@ -122,20 +125,6 @@ class Target:
         finally:
             with suppress(NoyauError):
                 store.remove(name)
-
-
-def check_name(name: str) -> str:
-    """A name that can be a Zarr group and a file name everywhere.
-
-    Raises:
-        InvalidInput: it is not.
-    """
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(
-            f"'{name}' cannot be the name of a label group.",
-            "Use letters, digits, '_', '-' and '.', at most 100 of them.",
-        )
-    return name
 
 
 def preflight(

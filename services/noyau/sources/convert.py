@@ -16,6 +16,7 @@ from noyau.sources.npz import has_array, load_array, read_numpy
 from noyau.sources.raster import Raster, name_axes
 from noyau.sources.writing import write_image, write_label_image
 from noyau.storage.groups import NGFF_ZARR_FORMAT, update_listing
+from noyau.storage.names import check_name
 from noyau.storage.options import StorageOptions
 from noyau.storage.replacing import replacing
 from noyau.storage.store import Store
@@ -75,6 +76,8 @@ def convert(
     """
     if ngff not in NGFF_ZARR_FORMAT:
         raise InvalidInput(f"NGFF version '{ngff}' cannot be written.", "Choose 0.4 or 0.5.")
+    if labels:
+        check_name(labels)
     access = access or AccessPolicy.everything()
     source = Path(access.check(src))
     target = access.check(dst, write=True)

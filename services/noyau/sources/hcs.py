@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from noyau.domain.access import AccessPolicy
@@ -11,6 +13,8 @@ from noyau.sources.opening import require_group
 from noyau.storage.groups import Group, read_group
 from noyau.storage.options import StorageOptions
 from noyau.storage.store import Store
+
+WELLS_AT_ONCE = 16
 
 
 def expand(ref: ImageRef, *, access: AccessPolicy, options: StorageOptions | None = None) -> list[ImageRef]:
@@ -42,9 +46,11 @@ def _paths(store: Store, group: Group, uri: str) -> list[str]:
     if "multiscales" in ngff:
         return []
     if isinstance(ngff.get("plate"), dict):
+        wells = _members(ngff["plate"], "wells", uri)
+        with ThreadPoolExecutor(WELLS_AT_ONCE) as pool:  # a remote plate of 384 wells would take a minute one by one
+            found = list(pool.map(partial(read_group, store), wells))
         paths = []
-        for well in _members(ngff["plate"], "wells", uri):
-            inner = read_group(store, well)
+        for well, inner in zip(wells, found, strict=True):
             if inner is None:
                 raise InvalidInput(f"Well '{well}' of plate '{uri}' does not exist.")
             paths += [f"{well}/{field}" for field in _fields(inner, f"{uri}/{well}")]

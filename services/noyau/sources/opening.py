@@ -50,6 +50,7 @@ def open_image(
             image and what is wrong with it.
     """
     uri = access.check(ref.uri)
+    access.check_links(uri, deep=False)
     store = Store(uri, options or StorageOptions.of(access))
     group = require_group(store, uri)
     multiscale = parse_multiscale(group.ngff, uri)
@@ -57,7 +58,8 @@ def open_image(
         raise OutOfRange(f"Level {ref.level} does not exist in '{uri}', which has {len(multiscale.levels)}.")
     path = multiscale.levels[ref.level].path
     if store.is_local:
-        access.check(store.locate(path))  # the array of a level may itself be a link that leads elsewhere
+        # A level, or a single chunk of it, may be a link that leads elsewhere.
+        access.check_links(access.check(store.locate(path)))
     array = open_array(store, path, strict=not fill_missing)
     info = _describe(array, group, multiscale, ref.level, voxel_size, uri)
     _check_limits(info, access, uri)

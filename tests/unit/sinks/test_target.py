@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -93,18 +92,6 @@ def test_leftovers_of_killed_jobs_are_removed_and_the_old_comes_back(
     assert snapshot(image) == before
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a quarter of a megabyte."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if os.geteuid() != 0 or libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, b"size=256k") != 0:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    assert libc.umount2(bytes(folder), 2) == 0
-
-
 def test_a_full_disk_is_named_and_nothing_stays(
     small_disk: Path, image: Path, info: ImageInfo, access: AccessPolicy
 ) -> None:
@@ -133,3 +120,13 @@ def test_a_read_only_disk_is_refused_before_any_work(small_disk: Path, image: Pa
     assert libc.mount(b"tmpfs", bytes(small_disk), b"tmpfs", 32 | 1, b"size=256k") == 0  # MS_REMOUNT | MS_RDONLY
     with pytest.raises(FailedPrecondition, match="--output"):
         preflight(str(small_disk / "out.zarr"), "nuclei", access=access, image=str(image))
+
+
+def test_a_room_that_is_a_link_out_of_the_root(image: Path, tmp_path: Path, snapshot: Snapshot) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (image / "labels").symlink_to(outside)
+    before = snapshot(tmp_path)
+    with pytest.raises(PermissionRefused):
+        preflight(str(image), "nuclei", access=AccessPolicy(roots=(str(image),)))
+    assert snapshot(tmp_path) == before

@@ -230,3 +230,16 @@ def test_a_damaged_shard_is_named(make_image: Make, tmp_path: Path, volume: np.n
     shard.write_bytes(shard.read_bytes()[:-3])
     with pytest.raises(DamagedData, match="0/c/0/0/1"):
         open_image(ImageRef(str(path)), access=access).read(Box.of(volume.shape))
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "0/zarr.json", "0/c/1/1/1"])
+def test_a_file_of_the_image_that_is_a_link_out_of_the_root(
+    make_image: Make, tmp_path: Path, volume: np.ndarray, name: str
+) -> None:
+    (tmp_path / "root").mkdir()
+    secret = make_image(tmp_path / "secret", volume, chunks=(2, 3, 4))
+    path = make_image(tmp_path / "root" / "a", volume, chunks=(2, 3, 4))
+    (path / name).unlink()
+    (path / name).symlink_to(secret / name)
+    refusal(PermissionRefused, ImageRef(str(path)), AccessPolicy(roots=(str(tmp_path / "root"),)))
+    open_image(ImageRef(str(path)), access=AccessPolicy(roots=(str(tmp_path),)))

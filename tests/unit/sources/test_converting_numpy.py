@@ -18,6 +18,7 @@ from noyau.domain.errors import (
     FailedPrecondition,
     InvalidInput,
     JobCancelled,
+    LimitExceeded,
     NotFound,
     NoyauError,
     PermissionRefused,
@@ -249,6 +250,16 @@ class TestRefusals:
         assert "fit" in self.refused(InvalidInput, tmp_path, src, labels="truth")
         src = save(tmp_path / "b.npz", image=volume, labels=volume.astype(int) - 10**6)
         assert "whole numbers" in self.refused(InvalidInput, tmp_path, src, labels="truth")
+
+    @pytest.mark.parametrize("name", ["../truth", "a/b", ".hidden"])
+    def test_names_of_labels_that_lead_elsewhere(self, tmp_path: Path, volume: np.ndarray, name: str) -> None:
+        self.refused(InvalidInput, tmp_path, save(tmp_path / "a.npz", image=volume, labels=volume), labels=name)
+
+    def test_full_disk(self, tmp_path: Path, small_disk: Path) -> None:
+        src = save(tmp_path / "a.npz", image=np.random.default_rng(0).integers(0, 60000, (9, 300, 300), np.uint16))
+        with pytest.raises(LimitExceeded, match="space"):
+            convert(src, str(small_disk / "a.zarr"))
+        assert not any(small_disk.iterdir())
 
     def test_read_only_target(self, volume: np.ndarray, tmp_path: Path) -> None:
         src = save(tmp_path / "a.npz", image=volume)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorstore as ts
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from noyau.domain.access import AccessPolicy
@@ -175,3 +176,28 @@ def test_many_threads_read_at_once(make_image: Make, tmp_path: Path, access: Acc
     with ThreadPoolExecutor(8) as pool:
         for box, got in zip(boxes, pool.map(image.read, boxes), strict=True):
             np.testing.assert_array_equal(got, pixels[box.slices])
+
+
+@pytest.mark.parametrize("separator", [".", "/"])
+def test_zarr_2_chunk_names_with_dots(tmp_path: Path, volume: np.ndarray, access: AccessPolicy, separator: str) -> None:
+    group = zarr.create_group(tmp_path / "a", zarr_format=2)
+    encoding = {"name": "v2", "separator": separator}
+    array = group.create_array("0", shape=volume.shape, dtype="u2", chunks=(2, 3, 4), chunk_key_encoding=encoding)
+    array[...] = volume
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": [{"name": n} for n in "zyx"], "datasets": [{"path": "0"}]}]
+    image = open_image(ImageRef(str(tmp_path / "a")), access=access)
+    assert (tmp_path / "a" / "0" / separator.join("111")).exists() and image.info.voxel_size is None
+    np.testing.assert_array_equal(image.read(Box.of(volume.shape)), volume)
+
+
+@pytest.mark.parametrize(("version", "axes"), [("0.1", None), ("0.3", ["t", "c", "z", "y", "x"])])
+def test_older_versions(
+    tmp_path: Path, volume: np.ndarray, access: AccessPolicy, version: str, axes: list[str] | None
+) -> None:
+    group = zarr.create_group(tmp_path / "a", zarr_format=2)
+    group.create_array("0", data=volume[None, None], chunks=(1, 1, 2, 3, 4))
+    entry = {"version": version, "datasets": [{"path": "0"}], **({"axes": axes} if axes else {})}
+    group.attrs["multiscales"] = [entry]
+    image = open_image(ImageRef(str(tmp_path / "a")), access=access)
+    assert image.info.axes.names == "tczyx"
+    np.testing.assert_array_equal(image.read(Box.of(volume.shape)), volume)

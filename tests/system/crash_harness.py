@@ -32,6 +32,7 @@ class ServerProcess:
         ready: text that it prints, on stdout or stderr, when it can be used.
         log: file for its output, appended over restarts.
         environment: variables on top of the test's own.
+        python_path: a folder that it may import from, besides what the test may.
         timeout: seconds to wait for `ready`.
     """
 
@@ -42,12 +43,15 @@ class ServerProcess:
         log: Path,
         *,
         environment: Mapping[str, str] | None = None,
+        python_path: Path | None = None,
         timeout: float = 60.0,
     ) -> None:
         self._command = list(command)
         self._ready = ready
         self._log = log
         self._environment = {**os.environ, **(environment or {})}
+        if python_path is not None:
+            self._environment["PYTHONPATH"] = with_python_path(python_path)
         self._timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -146,6 +150,11 @@ def kill_at_random(
             continue
         done += 1
     return done
+
+
+def with_python_path(folder: Path) -> str:
+    """PYTHONPATH with a folder in front of what is there."""
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, otherwise: str) -> None:

@@ -29,7 +29,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def toy_server(url: str, folder: Path, workers: int) -> ServerProcess:
     command = [sys.executable, str(HERE / "toy_server.py"), url, str(folder), str(workers)]
-    return ServerProcess(command, "ready", folder / "log", environment={"PYTHONPATH": str(HERE)})
+    return ServerProcess(command, "ready", folder / "log", python_path=HERE)
 
 
 def check_story(folder: Path, job_id: str, units: int) -> None:

@@ -21,7 +21,7 @@ TIMES = {"lease": 1.5, "renew": 0.2, "cancel_poll": 0.1, "recover_poll": 0.2}
 
 def toy_server(url: str, folder: Path, name: str) -> ServerProcess:
     command = [sys.executable, str(HERE / "toy_server.py"), url, str(folder), "1", json.dumps(TIMES)]
-    return ServerProcess(command, "ready", folder / f"{name}.log", environment={"PYTHONPATH": str(HERE)})
+    return ServerProcess(command, "ready", folder / f"{name}.log", python_path=HERE)
 
 
 @pytest.mark.slow

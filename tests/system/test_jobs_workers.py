@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from crash_harness import wait_until
+from crash_harness import wait_until, with_python_path
 from noyau.domain.jobs import EventKind, JobState
 from noyau.jobs.config import WorkerConfig
 from noyau.jobs.identity import ProcessIdentity
@@ -38,7 +38,7 @@ def store(url: str) -> Iterator[JobStore]:
 @pytest.fixture
 def start_workers(url: str, store: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StartWorkers:
     """Starts a supervisor in this process and waits until its workers have begun to look for jobs."""
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    monkeypatch.setenv("PYTHONPATH", with_python_path(HERE))
 
     @contextmanager
     def start(workers: int = 1, times: JobTimes | None = None, **settings: object) -> Iterator[Supervisor]:

@@ -76,3 +76,13 @@ def test_the_clock_of_the_database_runs(store: JobStore) -> None:
         second = store.database.now_us(connection)
     assert 5_000 < second - first < 5_000_000
     assert abs(second / 1e6 - time.time()) < 60
+
+
+@pytest.mark.postgres
+def test_a_host_that_stops_in_a_transaction_loses_its_locks(postgres_url: str) -> None:
+    """Else the job whose row it has locked could never be recovered."""
+    database = Database.open(postgres_url)
+    with database.reading() as connection:
+        for setting, value in (("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "30s")):
+            assert connection.exec_driver_sql(f"SHOW {setting}").scalar() == value
+    database.close()

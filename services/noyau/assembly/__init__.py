@@ -1,1 +1,1 @@
-"""Canonical renumbering, merging of unit results, pyramids."""
+"""Merging of what blocks found, and canonical numbers."""

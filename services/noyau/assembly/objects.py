@@ -6,18 +6,14 @@ blocks are merged by their name alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import cc3d
 import fastremap
 import numpy as np
 
-from noyau.domain.errors import DamagedData
 from noyau.domain.geometry import Box, Index3, as_index
-
-_COLUMNS = ("identity", "voxels", "start", "stop")
 
 
 @dataclass(frozen=True)
@@ -41,37 +37,6 @@ class Objects:
     def box(self, index: int) -> Box:
         """Bounding box of the object at a position."""
         return Box(as_index(self.start[index]), as_index(self.stop[index]))
-
-    def at_border(self, shape: Index3) -> np.ndarray:
-        """Which objects touch the border of an image of the given shape, bool (N,).
-
-        The z faces do not count where the image is one plane: there every object would touch them.
-        """
-        axes = [axis for axis, length in enumerate(shape) if length > 1] or [1, 2]
-        low = (self.start[:, axes] == 0).any(axis=1)
-        high = (self.stop[:, axes] == np.array(shape)[axes]).any(axis=1)
-        touches: np.ndarray = low | high
-        return touches
-
-    def to_payload(self) -> dict[str, list[Any]]:
-        """Plain lists for a JSON document, such as a unit's entry in the ledger."""
-        return {name: getattr(self, name).tolist() for name in _COLUMNS}
-
-    @staticmethod
-    def from_payload(payload: Mapping[str, Any]) -> Objects:
-        """The inverse of `to_payload`.
-
-        Raises:
-            DamagedData: columns are missing or of different lengths.
-        """
-        try:
-            identity, voxels, start, stop = (np.asarray(payload[name], np.int64) for name in _COLUMNS)
-            objects = Objects(identity, voxels, start.reshape(-1, 3), stop.reshape(-1, 3))
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise DamagedData("The record of a finished unit cannot be read.", "Run the job again.") from error
-        if len({len(identity), len(voxels), len(objects.start), len(objects.stop)}) != 1:
-            raise DamagedData("The record of a finished unit contradicts itself.", "Run the job again.")
-        return objects
 
 
 def no_objects() -> Objects:

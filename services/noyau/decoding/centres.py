@@ -39,16 +39,6 @@ def identities(position: np.ndarray, full_shape: Index3) -> np.ndarray:
     return index
 
 
-def join(parts: list[Centres]) -> Centres:
-    """All centres of several disjoint boxes, in ascending order of their ids."""
-    order = np.argsort(np.concatenate([part.identity for part in parts]), kind="stable")
-    return Centres(
-        np.concatenate([part.position for part in parts])[order],
-        np.concatenate([part.identity for part in parts])[order],
-        np.concatenate([part.mass for part in parts])[order],
-    )
-
-
 def find_peaks(density: np.ndarray, origin: Index3, full_shape: Index3, threshold: int, nms: Index3) -> Centres:
     """Voxels with at least the threshold that no voxel of their window beats.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from noyau.decoding.assignment import nearest, reach
-from noyau.decoding.centres import Centres, find_peaks, join
+from noyau.decoding.centres import Centres, find_peaks
 from noyau.decoding.density import accumulate, kernel_radii, mass_threshold, smooth
 from noyau.decoding.rivals import close_pairs, rival_reach, vote_spread, without_rivals
 from noyau.decoding.votes import Votes, cast_votes, check_prediction
@@ -26,12 +26,9 @@ from noyau.domain.model import VoteParams
 __all__ = [
     "VoteBlock",
     "assign",
-    "centre_halo",
     "centre_reach",
     "decode",
-    "find_centres",
     "halo",
-    "join",
     "segment_crop",
 ]
 
@@ -59,13 +56,8 @@ def halo(params: VoteParams) -> Index3:
     a voxel with a larger density (nms), to the votes that its density sums (smooth), and to the voxels that cast them
     (max_offset).
     """
-    near = reach(params)
-    return as_index(m + r + c for m, r, c in zip(params.max_offset, near, centre_halo(params), strict=True))
-
-
-def centre_halo(params: VoteParams) -> Index3:
-    """Margin z/y/x around a box within which the prediction must be known to find the centres in the box."""
-    return as_index(r + m for r, m in zip(_rival_margin(params), params.max_offset, strict=True))
+    steps = zip(centre_reach(params), _rival_margin(params), params.max_offset, strict=True)
+    return as_index(c + r + m for c, r, m in steps)
 
 
 def centre_reach(params: VoteParams) -> Index3:
@@ -101,20 +93,8 @@ def decode(
     return assign(pred[part], core.start, full_shape, params, centres)
 
 
-def find_centres(
-    pred: np.ndarray, origin: Index3, full_shape: Index3, params: VoteParams, *, core: Box | None = None
-) -> Centres:
-    """The centres inside `core` (None: the block), exact where the block holds core and `centre_halo(params)`.
-
-    The first half of `decode`, for callers that keep centres and label later with `assign`.
-    """
-    block = Box((0, 0, 0), check_prediction(pred)).shifted(origin)
-    found = _centres(cast_votes(pred, block, full_shape, params), full_shape, params)
-    return found if core is None else found.within(core)
-
-
 def assign(pred: np.ndarray, origin: Index3, full_shape: Index3, params: VoteParams, centres: Centres) -> VoteBlock:
-    """Provisional labels of a block from known centres; the second half of `decode`. Needs no halo.
+    """Provisional labels of a block from known centres, the second half of `decode`, which needs no halo.
 
     Args:
         pred: quantised prediction of the block, uint8 (4, Z, Y, X).

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -55,29 +56,13 @@ def train(
         from noyau.pipelines.train import PACKAGE_FOLDER, run_training
         from noyau.training.config import TrainConfig
 
-        config = TrainConfig(
-            name=name,
-            ndim=ndim,
-            data=tuple(data or ()),
-            out=out,
-            synthetic=tuple(synthetic or ()),
-            synthetic_count=synthetic_count,
-            synthetic_fraction=synthetic_fraction,
-            val=tuple(val or ()),
-            val_percent=val_percent,
-            minutes=minutes,
-            max_steps=steps,
-            patch=() if voxels is None else voxels[3 - ndim :],
-            batch=batch,
-            lr=lr,
-            seed=seed,
-            threads=threads,
-            device=device,
-            checkpoint_minutes=checkpoint_minutes,
-            validate_every=validate_every,
-            resume=resume,
-            voxel_size=None if size is None else (size.z, size.y, size.x),
-        )
+        config = TrainConfig(name=name, ndim=ndim, data=tuple(data or ()), out=out, minutes=minutes, max_steps=steps)
+        config = replace(config, synthetic=tuple(synthetic or ()), synthetic_count=synthetic_count)
+        config = replace(config, synthetic_fraction=synthetic_fraction, val=tuple(val or ()), val_percent=val_percent)
+        config = replace(config, patch=() if voxels is None else voxels[3 - ndim :], batch=batch, lr=lr, seed=seed)
+        config = replace(config, threads=threads, device=device, validate_every=validate_every, resume=resume)
+        spacing = None if size is None else (size.z, size.y, size.x)
+        config = replace(config, voxel_size=spacing, checkpoint_minutes=checkpoint_minutes)
         with ProgressView(enabled=not quiet) as view, view.stopping_gently():
             result = run_training(config, view)
         folder = out.absolute() / PACKAGE_FOLDER

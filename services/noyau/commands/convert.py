@@ -29,6 +29,8 @@ def convert(
 ) -> None:
     """Make an OME-Zarr with a resolution pyramid."""
     with told(json):
+        from noyau.config import load_settings
+        from noyau.domain.access import AccessPolicy
         from noyau.sources.convert import convert as run
 
         done = run(
@@ -43,6 +45,7 @@ def convert(
             labels=labels,
             labels_key=labels_key,
             series=series,
+            access=AccessPolicy.everything(load_settings().access.s3_endpoint),
         )
         if json:
             show_json(done)

@@ -46,6 +46,7 @@ def evaluate(
     """Compare labels with true labels: a row per image and a pooled one."""
     with told(json):
         predictions, truths = _sides(places, truth)
+        from noyau.config import load_settings
         from noyau.domain.access import AccessPolicy
         from noyau.pipelines.evaluate import THRESHOLDS, run_evaluate
 
@@ -53,7 +54,7 @@ def evaluate(
             report = run_evaluate(
                 predictions,
                 truths,
-                access=AccessPolicy.everything(),
+                access=AccessPolicy.everything(load_settings().access.s3_endpoint),
                 labels=labels,
                 truth_labels=truth_labels,
                 key=key,

@@ -97,7 +97,10 @@ class Target:
     def prune(self, made: Collection[str]) -> None:
         """Takes back rooms and the target that were made for results that did not come to be, if they are empty."""
         for room in ROOMS:
-            if room in made and not self.store.folders(room):
+            folder = self.store.path / room if self.store.is_local else None
+            # A folder whose first file did not fit on the disk is no room yet.
+            stillborn = folder is not None and folder.is_dir() and not any(folder.iterdir())
+            if stillborn or (room in made and not self.store.folders(room)):
                 self.store.remove(room)
         if "" in made and not self.store.folders(""):
             for name in ("zarr.json", ".zgroup", ".zattrs"):
@@ -121,7 +124,7 @@ class Target:
             store = self.store
         name = f".noyau-{uuid4().hex}.probe"
         try:
-            store.write(name, b"noyau")
+            store.write(name, b"noyau", what=self.uri)
         finally:
             with suppress(NoyauError):
                 store.remove(name)

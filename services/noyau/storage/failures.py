@@ -7,6 +7,7 @@ file "/data/a/0/c/1/1/1" is missing`. The text is kept where it names the chunk;
 from __future__ import annotations
 
 import errno
+import os
 import re
 
 from noyau.domain.errors import (
@@ -74,7 +75,9 @@ def read_error(error: BaseException, what: str) -> NoyauError:
 
 def write_error(error: BaseException, what: str) -> NoyauError:
     """The error for something that could not be written to `what`."""
-    status, detail, number = status_of(error), detail_of(error), system_error_of(error)
+    status, number = status_of(error), system_error_of(error)
+    # The system's own words; the text around them names temporary files that mean nothing to anybody.
+    detail = os.strerror(number) if number else detail_of(error)
     if number in FULL or status == "RESOURCE_EXHAUSTED":
         return LimitExceeded(f"There is no space left to write {what}: {detail}.", "Free some space and run it again.")
     if number in IMPOSSIBLE:

@@ -92,12 +92,19 @@ def parse_multiscale(ngff: Mapping[str, Any], where: str) -> Multiscale:
         )
     entry = entries[0]
     names, units = _axes(entry, where)
+    try:
+        axes = Axes(names)
+    except InvalidInput as error:
+        raise InvalidInput(f"'{where}': {error.cause}", error.remedy) from error
     datasets = entry.get("datasets")
     if not isinstance(datasets, list) or not datasets:
         raise InvalidInput(f"The multiscales of '{where}' list no datasets.")
     outer = _transforms(entry.get("coordinateTransformations"), len(names), where)
+    if not any(_has_scale(part) for part in (entry, *datasets)):
+        # A scale of 1 that nobody wrote is no size in micrometres.
+        units = (None,) * len(names)
     return Multiscale(
-        Axes(names), units, tuple(_level(d, outer, len(names), where) for d in datasets), str(entry.get("name") or "")
+        axes, units, tuple(_level(d, outer, len(names), where) for d in datasets), str(entry.get("name") or "")
     )
 
 
@@ -128,6 +135,12 @@ def _level(dataset: Any, outer: tuple[tuple[float, ...], tuple[float, ...]], ndi
     total = tuple(a * b for a, b in zip(scale, outer[0], strict=True))
     moved = tuple(m * s + o for m, s, o in zip(move, outer[0], outer[1], strict=True))
     return Level(path.strip("/"), total, moved)
+
+
+def _has_scale(part: Any) -> bool:
+    """Whether a dataset, or the multiscale as a whole, says how large a voxel is."""
+    items = part.get("coordinateTransformations") if isinstance(part, dict) else None
+    return any(isinstance(item, dict) and item.get("type") == "scale" for item in items or [])
 
 
 def _transforms(items: Any, ndim: int, where: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -73,12 +73,18 @@ class Store:
             raise read_error(error, self.locate(key)) from error
         return bytes(result.value) if result.state == "value" else None
 
-    def write(self, key: str, data: bytes) -> None:
-        """Writes a file in one step: readers see the old bytes or the new ones."""
+    def write(self, key: str, data: bytes, *, what: str = "") -> None:
+        """Writes a file in one step: readers see the old bytes or the new ones.
+
+        Args:
+            key: the file.
+            data: its bytes.
+            what: names it in errors; empty takes its URI.
+        """
         try:
             self._kv.write(key, data).result()
         except (ValueError, OSError) as error:
-            raise write_error(error, self.locate(key)) from error
+            raise write_error(error, what or self.locate(key)) from error
 
     def read_json(self, key: str) -> dict[str, Any] | None:
         """A JSON object, None where the file does not exist; DamagedData where it is not a JSON object."""

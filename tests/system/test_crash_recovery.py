@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 import time
 from collections import Counter
@@ -17,14 +16,6 @@ from toy_handlers import diary, toy_spec
 
 HERE = Path(__file__).parent
 FINAL = tuple(state for state in JobState if state.is_final)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgres":
-        found: str = request.getfixturevalue("postgres_url")
-        return found
-    return f"sqlite:///{tmp_path}/jobs.db"
 
 
 def toy_server(url: str, folder: Path, workers: int) -> ServerProcess:
@@ -46,18 +37,28 @@ def check_story(folder: Path, job_id: str, units: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-def test_25_kills_lose_and_double_nothing(url: str, tmp_path: Path) -> None:
-    units = 120
+def test_25_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    kill_and_check(f"sqlite:///{tmp_path}/jobs.db", tmp_path, kills=25, units=120)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.timeout(280)
+def test_kills_lose_and_double_nothing_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    kill_and_check(postgres_url, tmp_path, kills=8, units=60)
+
+
+def kill_and_check(url: str, tmp_path: Path, kills: int, units: int) -> None:
+    """Six jobs, two workers, and kills of the server and its workers at random moments."""
     with JobStore.open(url) as store, toy_server(url, tmp_path, workers=2) as server:
         ids = [store.submit(toy_spec("units", units), idempotency_key=str(n)).id for n in range(6)]
 
         def all_ended() -> bool:
             return len(store.list(JobFilter(states=FINAL)).jobs) == len(ids)
 
-        rng = random.Random(20261122)
-        kills = kill_at_random(server, kills=25, seed=rng.randrange(99), pause=(0.2, 1.6), until=all_ended)
-        wait_until(all_ended, 120, f"jobs do not end after {kills} kills:\n{server.output[-3000:]}")
-        assert kills == 25, "the jobs ended before all kills; give them more units"
+        done = kill_at_random(server, kills=kills, seed=20261122, pause=(0.2, 1.6), until=all_ended)
+        wait_until(all_ended, 120, f"jobs do not end after {done} kills")
+        assert done == kills, "the jobs ended before all kills; give them more units"
         assert len(store.list().jobs) == len(ids)
         for job_id in ids:
             job = store.get(job_id)

@@ -34,8 +34,15 @@ def kind_of(spec: JobSpec) -> str:
 
 
 def dump(value: Any) -> str:
-    """Canonical JSON of plain values."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    """Canonical JSON of plain values; NumPy numbers and arrays count as plain."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    # Results, progress and ledger payloads often hold numbers that came out of arrays.
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be stored as JSON")
 
 
 def encode_spec(spec: JobSpec) -> str:

@@ -65,6 +65,8 @@ def request_cancel(database: Database, job_id: str) -> Job:
             _end(connection, row, now, JobState.CANCELLED, cancel_us=now)
         elif row.state == JobState.RUNNING.value and row.cancel_us is None:
             connection.execute(sa.update(jobs).where(jobs.c.number == row.number).values(cancel_us=now))
+            message = "Somebody asked to cancel the job."
+            events.append(connection, row.number, now, EventKind.LOG, {"level": "info", "message": message})
         elif row.state in (JobState.SUCCEEDED.value, JobState.FAILED.value):
             raise FailedPrecondition(f"Job {job_id} has already ended ({row.state}) and cannot be cancelled.")
         return to_job(connection.execute(sa.select(jobs).where(jobs.c.number == row.number)).one())

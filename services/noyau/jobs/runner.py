@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from noyau.domain.errors import JobCancelled, NoyauError, Unavailable
+from noyau.domain.errors import JobCancelled, NoyauError
 from noyau.domain.jobs import EventKind, Job, JobError, JobResult, JobState
 from noyau.domain.progress import SilentReporter, UnitLedger
 from noyau.jobs.context import Handler, JobContext, do_cleanup
@@ -96,13 +96,13 @@ class JobRunner:
         self._surely(write)
 
     def _surely(self, access: Callable[[], Result]) -> Result:
-        """Reaches the store, or ends the process when the lease is lost or must be given up.
+        """Reaches the store, or ends the process when the lease is lost or the store fails for good.
 
         The handler never sees that failure: it would take it for its own and tidy up what the next worker needs.
         """
         try:
             return patiently(access, self._times.lease)
-        except (LeaseLost, Unavailable):
+        except NoyauError:
             self._lost()
             raise
 

@@ -78,7 +78,7 @@ class Supervisor:
 
     def status(self) -> tuple[WorkerStatus, ...]:
         """One entry per worker."""
-        return tuple(WorkerStatus(s.process.pid if s.process else None, s.restarts) for s in self._slots)
+        return tuple(slot.status for slot in self._slots)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -183,6 +183,11 @@ class _Slot:
         self.restarts = -1
         self._failures = 0
         self._not_before = 0.0
+
+    @property
+    def status(self) -> WorkerStatus:
+        process = self.process  # read once: the supervisor's thread may take it away
+        return WorkerStatus(None if process is None else process.pid, self.restarts)
 
     def spawn_if_due(self, config: WorkerConfig) -> None:
         if self.process is None and time.monotonic() >= self._not_before:

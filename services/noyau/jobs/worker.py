@@ -15,12 +15,13 @@ import threading
 import time
 from pathlib import Path
 
-from noyau.domain.errors import NoyauError, Unavailable
+from noyau.domain.errors import NoyauError
 from noyau.jobs.codec import kind_of
 from noyau.jobs.config import WorkerConfig
 from noyau.jobs.context import Handlers, load_handlers
 from noyau.jobs.database import Database
 from noyau.jobs.identity import ProcessIdentity
+from noyau.jobs.recovering import Loss
 from noyau.jobs.runner import JobRunner
 from noyau.jobs.store import JobStore
 
@@ -59,24 +60,33 @@ def work(store: JobStore, handlers: Handlers, config: WorkerConfig, draining: th
     """Claims and runs jobs until `draining` is set."""
     runner = JobRunner(store, Path(config.workdir), config.times)
     me = str(ProcessIdentity.of())
-    kinds = tuple(handlers)
+    unsure = False
     next_cleanup = 0.0
     while not draining.is_set():
         try:
-            lease = store.claim(me, kinds=kinds, lease_seconds=config.times.lease)
-            if lease is not None:
-                runner.run(lease, handlers[kind_of(lease.job.spec)])
-                continue
-            if time.monotonic() >= next_cleanup:
-                left = store.claim_cleanup(me, kinds=kinds)
-                if left is not None:
-                    runner.clean(left, handlers[kind_of(left.spec)])
-                    continue
+            if unsure:
+                # A claim may have succeeded although its answer got lost. This worker runs nothing now.
+                store.recover_worker(me, Loss.RELEASE, "Its worker lost touch with the job database")
+                unsure = False
+            if time.monotonic() >= next_cleanup and not _clean_one(store, runner, handlers, me):
                 next_cleanup = time.monotonic() + _CLEANUP_POLL_SECONDS
-            draining.wait(config.times.claim_poll)
-        except Unavailable as error:
+            lease = store.claim(me, kinds=tuple(handlers), lease_seconds=config.times.lease)
+            if lease is None:
+                draining.wait(config.times.claim_poll)
+            else:
+                runner.run(lease, handlers[kind_of(lease.job.spec)])
+        except NoyauError as error:
+            unsure = True
             _LOG.warning("the worker waits for the job database: %s", error)
             draining.wait(_UNAVAILABLE_PAUSE_SECONDS)
+
+
+def _clean_one(store: JobStore, runner: JobRunner, handlers: Handlers, me: str) -> bool:
+    """Removes what one ended job left behind; False where there is none."""
+    left = store.claim_cleanup(me, kinds=tuple(handlers))
+    if left is not None:
+        runner.clean(left, handlers[kind_of(left.spec)])
+    return left is not None
 
 
 def _read_line() -> str:

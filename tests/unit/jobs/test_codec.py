@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,3 +79,11 @@ def test_the_json_of_a_spec_is_pinned() -> None:
         '{"channels":[],"images":[{"channel":"DAPI","level":2,"time":[0,1],"uri":"a"}],"labels":"nuclei",'
         '"output":null,"overwrite":false,"voxel_size":null}'
     )
+
+
+def test_numbers_out_of_arrays_are_plain() -> None:
+    assert codec.dump({"n": np.uint32(3), "m": np.float32(0.5), "b": np.bool_(True), "a": np.arange(2)}) == (
+        '{"a":[0,1],"b":true,"m":0.5,"n":3}'
+    )
+    with pytest.raises(TypeError, match="object"):
+        codec.dump({"x": object()})

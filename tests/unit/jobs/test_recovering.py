@@ -36,6 +36,9 @@ def test_a_running_job_is_asked_to_stop(store: JobStore, spec: SegmentSpec) -> N
     asked = store.request_cancel(lease.job.id)
     assert (asked.state, asked.cancel_requested) == (JobState.RUNNING, True)
     assert store.heartbeat(lease) and store.cancel_requested(lease)
+    store.request_cancel(lease.job.id)
+    logs = [event.payload for event in store.events_since(lease.job.id) if event.kind is EventKind.LOG]
+    assert logs == [{"level": "info", "message": "Somebody asked to cancel the job."}]
     store.finish(lease, JobState.CANCELLED)
     assert store.get(lease.job.id).state is JobState.CANCELLED
 
@@ -166,3 +169,15 @@ def test_cleaning_does_not_touch_a_running_job(store: JobStore, spec: SegmentSpe
     store.cleaned(lease.job.id)
     assert not store.heartbeat(lease)
     assert store.recover_expired() == ()
+
+
+def test_a_worker_that_somebody_vouches_for_keeps_its_job(store: JobStore, spec: SegmentSpec) -> None:
+    silent, other = start(store, spec, "silent", 0.05), start(store, spec, "other", 0.05)
+    soon = {late.worker: late.has_ended for late in store.late_leases(60)}
+    assert set(soon) == {"silent", "other"}
+    time.sleep(0.1)
+    assert all(late.has_ended for late in store.late_leases(0))
+    store.vouch("silent", 60)
+    assert [late.worker for late in store.late_leases(1)] == ["other"]
+    assert [job.job_id for job in store.recover_expired()] == [other.job.id]
+    assert not store.heartbeat(silent)

@@ -86,11 +86,6 @@ class _Squeezed:
         try:
             return np.asarray(self._data[tuple(full)])
         except Exception as error:  # every codec has errors of its own
-            if "imagecodecs" in str(error):
-                raise InvalidInput(
-                    f"This TIFF is compressed in a way that needs another package: {error}.",
-                    "Install it on the server with: pip install imagecodecs",
-                ) from error
             raise DamagedData(f"A part of the TIFF cannot be decoded: {error}.") from error
 
 

@@ -98,6 +98,13 @@ def test_types_and_byte_orders(tmp_path: Path, order: str, dtype: str) -> None:
     np.testing.assert_array_equal(got[0, 0], data)
 
 
+@pytest.mark.parametrize("compression", ["lzw", "zlib", "zstd"])
+def test_compressed_files(tmp_path: Path, compression: str) -> None:
+    data = pixels(3, 20, 24)
+    tifffile.imwrite(tmp_path / "a.tif", data, compression=compression, photometric="minisblack")
+    np.testing.assert_array_equal(opened(convert(str(tmp_path / "a.tif"), str(tmp_path / "a.zarr")).uri)[1][0, 0], data)
+
+
 def test_the_users_voxel_size_and_axes_win(tmp_path: Path) -> None:
     data = pixels(6, 20, 24)
     tifffile.imwrite(tmp_path / "a.tif", data, photometric="minisblack")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from math import isqrt
+from math import isqrt, prod
 
 import numpy as np
 from scipy.spatial import KDTree
@@ -19,6 +19,9 @@ from noyau.decoding.centres import Centres
 from noyau.decoding.votes import Votes
 from noyau.domain.geometry import Box, Index3
 from noyau.domain.model import VoteParams
+
+# How many voxels around centres are looked at in one step, to bound memory.
+_STEP = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -90,20 +93,35 @@ def vote_spread(votes: Votes, centres: Centres, wanted: np.ndarray, params: Vote
         wanted: ranks of those that have close neighbours.
         params: window and weights of the distance.
     """
-    cells, inside = window_cells(centres.position[wanted], params.smooth, votes.landing)
+    parts = np.array_split(wanted, -(-wanted.size * prod(2 * r + 1 for r in params.smooth) // _STEP))
     near = np.zeros(votes.landing.voxels, bool)
-    near[cells[inside]] = True
+    for part in parts:
+        cells, inside = window_cells(centres.position[part], params.smooth, votes.landing)
+        near[cells[inside]] = True
     chosen = np.flatnonzero(near[votes.target])
     target, weight = votes.target[chosen], votes.weight[chosen].astype(np.int64)
-    start = np.array(np.unravel_index(votes.voxel[chosen], votes.block.shape)).T + np.array(votes.block.start)
-    stop = np.array(np.unravel_index(target, votes.landing.shape)).T + np.array(votes.landing.start)
-    length = ((stop - start) ** 2 * np.array(params.weights)).sum(axis=1)
+    length = _squared_length(votes, chosen, params)
     spread = Spread(np.zeros(len(centres.identity), np.int64), np.zeros(len(centres.identity), np.int64))
     for column, amount in ((spread.weight, weight), (spread.moment, weight * length)):
         sums = np.zeros(votes.landing.voxels, np.int64)
         np.add.at(sums, target, amount)
-        column[wanted] = (sums[cells] * inside).sum(axis=1)
+        for part in parts:
+            cells, inside = window_cells(centres.position[part], params.smooth, votes.landing)
+            column[part] = (sums[cells] * inside).sum(axis=1)
     return spread
+
+
+def _squared_length(votes: Votes, chosen: np.ndarray, params: VoteParams) -> np.ndarray:
+    """Weighted squared length of some of the votes, int64."""
+    total = np.zeros(chosen.size, np.int64)
+    ends = (
+        np.unravel_index(votes.voxel[chosen], votes.block.shape),
+        np.unravel_index(votes.target[chosen], votes.landing.shape),
+    )
+    for axis, (start, stop) in enumerate(zip(*ends, strict=True)):
+        moved = votes.landing.start[axis] - votes.block.start[axis]
+        total += (stop + moved - start) ** 2 * params.weights[axis]
+    return total
 
 
 def window_cells(position: np.ndarray, radii: Index3, box: Box) -> tuple[np.ndarray, np.ndarray]:

@@ -137,3 +137,13 @@ def test_nothing_in_nothing_out():
 def test_other_arrays_are_refused(bad):
     with pytest.raises(InvalidInput, match="quantised prediction"):
         vote.decode(bad, (0, 0, 0), (3, 3, 3), VoteParams())
+
+
+def test_working_in_small_steps_changes_nothing(make_prediction, monkeypatch):
+    shape = (8, 40, 40)
+    pred = make_prediction(17, shape, nuclei=25)
+    whole = vote.decode(pred, (0, 0, 0), shape, SMALL).labels
+    for module in ("assignment", "centres", "rivals"):
+        monkeypatch.setattr(f"noyau.decoding.{module}._STEP", 50)
+    assert len(np.unique(whole)) > 5
+    np.testing.assert_array_equal(vote.decode(pred, (0, 0, 0), shape, SMALL).labels, whole)

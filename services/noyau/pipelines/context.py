@@ -20,15 +20,15 @@ class Limits:
 
     Attributes:
         max_voxels: largest image, voxels of one time point of one channel; None means no limit.
-        max_tile_voxels: largest input of one forward pass, voxels.
-        window_voxels: input of one forward pass when the caller does not give a tile: larger windows waste less on
-            halos and take more memory (about 200 bytes a voxel on a CPU).
+        max_tile_voxels: largest input of one forward pass, voxels, halo included.
+        network_bytes: memory for one forward pass, which decides about the tile when the caller gives none: larger
+            windows waste less on halos.
         max_images: most images in one job.
     """
 
     max_voxels: int | None = 8_000_000_000
-    max_tile_voxels: int = 64_000_000
-    window_voxels: int = 10_000_000
+    max_tile_voxels: int = 512**3
+    network_bytes: int = 2_500_000_000
     max_images: int = 100_000
 
 

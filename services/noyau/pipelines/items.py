@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from noyau.domain.errors import InvalidInput, LimitExceeded
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import SegmentSpec
+from noyau.inference.selection import choose
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.networks import find_model
 from noyau.pipelines.prepare import ImagePlan, plan_image
@@ -60,7 +61,13 @@ def list_items(images: Collection[ImageRef], output: str | None, context: Pipeli
 
 
 def plan_items(spec: SegmentSpec, items: Collection[Item], context: PipelineContext) -> tuple[SegmentItem, ...]:
-    """Opens every image, plans it and makes sure that its results can be written. Reads metadata only."""
+    """Opens every image, plans it and makes sure that its results can be written. Reads metadata only.
+
+    Raises:
+        FailedPrecondition: the device or the backend is not there.
+        NoyauError: what an image or its target is refused for.
+    """
+    backend = choose(spec.device, spec.backend).backend
     planned = []
     for item in items:
         context.reporter.check()
@@ -68,7 +75,7 @@ def plan_items(spec: SegmentSpec, items: Collection[Item], context: PipelineCont
             item.ref, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing, access=context.access
         ) as source:
             model = find_model(context.registry, spec.model, source.info)
-            plan = plan_image(item.ref.uri, source.info, model, spec, context.limits)
+            plan = plan_image(item.ref.uri, source.info, model, spec, context.limits, backend)
         preflight(
             item.target,
             spec.labels,

@@ -4,6 +4,7 @@ can be known before a pixel is read."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from math import ceil, prod
 
 from noyau.domain.errors import FailedPrecondition, InvalidInput, LimitExceeded
@@ -44,8 +45,24 @@ class ImagePlan:
     min_voxels: int
     warnings: tuple[str, ...] = ()
 
+    @property
+    def signature(self) -> str:
+        """Short name of everything that decides about the contents of the scratch.
 
-def plan_image(uri: str, info: ImageInfo, model: ModelInfo, spec: SegmentSpec, limits: Limits) -> ImagePlan:
+        A restarted job trusts what it finds there only under the same name, in case the software or its limits
+        changed meanwhile.
+        """
+        parts = (self.model.digest, self.model.normalisation, self.scaling, self.grid, self.vote)
+        return sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+BYTES_PER_VOXEL = {("openvino", 3): 110, ("torch", 3): 180, ("openvino", 2): 240, ("torch", 2): 400}
+"""Memory of a forward pass of the shipped models per voxel of the window, by backend and dimensions (measured)."""
+
+
+def plan_image(
+    uri: str, info: ImageInfo, model: ModelInfo, spec: SegmentSpec, limits: Limits, backend: str
+) -> ImagePlan:
     """Plans one image.
 
     Args:
@@ -54,6 +71,7 @@ def plan_image(uri: str, info: ImageInfo, model: ModelInfo, spec: SegmentSpec, l
         model: the model to use.
         spec: the request.
         limits: what a job may use.
+        backend: `torch` or `openvino`, which differ in the memory that they need.
 
     Raises:
         InvalidInput: the model does not fit the image, or a parameter makes no sense.
@@ -65,7 +83,8 @@ def plan_image(uri: str, info: ImageInfo, model: ModelInfo, spec: SegmentSpec, l
     voxel_size, warnings = _voxel_size(uri, info, model, spec)
     scaling = _scaling(info, voxel_size, model, spec.diameter)
     _check_size(uri, info.shape, scaling, limits)
-    grid = _grid(scaling.shape, model, spec.tile, limits)
+    window = min(limits.network_bytes // BYTES_PER_VOXEL[backend, model.ndim], limits.max_tile_voxels)
+    grid = _grid(scaling.shape, model, spec.tile, window, limits.max_tile_voxels)
     vote = model.vote if spec.foreground is None else replace(model.vote, foreground=spec.foreground)
     return ImagePlan(
         info=info,
@@ -148,18 +167,17 @@ def _check_size(uri: str, shape: Index3, scaling: Scaling, limits: Limits) -> No
             )
 
 
-def _grid(shape: Index3, model: ModelInfo, tile: Index3 | None, limits: Limits) -> Grid:
+def _grid(shape: Index3, model: ModelInfo, tile: Index3 | None, window: int, most: int) -> Grid:
     flat = model.ndim == 2
     halo = (0, *model.halo[1:]) if flat else model.halo
     stride = (1, *model.stride[1:]) if flat else model.stride
     if tile is None:
-        window = min(limits.window_voxels, limits.max_tile_voxels)
         return plan_grid(shape, choose_tile(shape, halo, stride, window), halo, stride)
     grid = plan_grid(shape, (1, *tile[1:]) if flat and tile[0] >= 1 else tile, halo, stride)
-    if prod(grid.window) > limits.max_tile_voxels:
+    if prod(grid.window) > most:
         raise LimitExceeded(
             f"A tile of {_text(tile)} needs {prod(grid.window):,} voxels of input ({_text(grid.window)} with its "
-            f"halo), more than the limit of {limits.max_tile_voxels:,}.",
+            f"halo), more than the limit of {most:,}.",
             "Give a smaller tile, or none.",
         )
     return grid

@@ -16,6 +16,7 @@ from noyau.domain.jobs import SegmentSpec
 from noyau.domain.progress import SilentReporter
 from noyau.inference.backend import CHANNELS, Backend, never_stop
 from noyau.inference.cache import BackendCache
+from noyau.inference.selection import choose
 from noyau.models.registry import ModelRegistry
 from noyau.pipelines.context import Limits
 from noyau.pipelines.frames import Frame
@@ -78,7 +79,7 @@ def run(
     info = find_model(registry, model, source.info)
     source = ArraySource(image, voxel_size or info.voxel_size or VoxelSize(1.0, 1.0, 1.0))
     spec = SegmentSpec((source.ref,), foreground=foreground, min_volume=min_volume, diameter=diameter)
-    plan = plan_image("crop", source.info, info, spec, limits)
+    plan = plan_image("crop", source.info, info, spec, limits, choose(device, backend).backend)
     intensity = measure_intensity(source, 0, info.normalisation, SilentReporter())
     frame = Frame(source, 0, plan, (), intensity, Path(), "")
     network = ready_network(registry, backends, info, device, backend)

@@ -15,7 +15,6 @@ import numpy as np
 from noyau.compute.inline import InlineExecutor
 from noyau.domain.errors import NoyauError
 from noyau.domain.jobs import ImageResult, JobResult, SegmentSpec
-from noyau.inference.selection import choose
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.items import SegmentItem, list_items, plan_items
 from noyau.pipelines.ledgers import UnitBook
@@ -37,7 +36,6 @@ def run(spec: SegmentSpec, context: PipelineContext) -> JobResult:
         NoyauError: any of them; the message names the image and what is wrong.
     """
     context.reporter.stage("prepare")
-    choose(spec.device, spec.backend)
     items = plan_items(spec, list_items(spec.images, spec.output, context), context)
     for warning in dict.fromkeys(w for planned in items for w in planned.plan.warnings):
         context.reporter.log(warning, "warning")

@@ -91,14 +91,14 @@ class ImageJob:
         return frames
 
     def _frame(self, source: ImageSource, units: tuple[Unit, ...], time: int) -> Frame:
-        prefix = f"{self.planned.item.number}/{time}"
+        prefix = f"{self.planned.item.number}/{time}/{self.planned.plan.signature}"
         return Frame(
             source=source,
             time=time,
             plan=self.planned.plan,
             units=units,
             intensity=self._intensity(source, time, prefix),
-            folder=self.folder / f"time{time}",
+            folder=self.folder / f"time{time}-{self.planned.plan.signature}",
             prefix=prefix,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Callable
 
 import structlog
@@ -22,6 +23,8 @@ from noyau.wiring import LazyModels, access_policy, check_device
 
 HANDLERS = "noyau.handlers:build_handlers"
 PREVIEWS = "noyau.handlers:build_preview"
+
+_TIDY_POLL = 0.05
 
 
 class Service:
@@ -80,6 +83,18 @@ class Service:
         )
         self._supervisor = Supervisor(self._store, config, settings.jobs.workers).start()
         await self._api.start()
+
+    async def tidied(self, patience: float) -> bool:
+        """Waits until no ended job has leftovers, for `patience` seconds at most; tells whether that is so."""
+        deadline = time.monotonic() + patience
+        while self._store is not None:
+            left = await asyncio.to_thread(self._store.leftovers)
+            if left == 0:
+                break
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_TIDY_POLL)
+        return True
 
     async def stop(self, grace: float = 0.0) -> None:
         """Ends calls, puts running jobs back into the queue (a later start resumes them) and ends the workers."""

@@ -64,6 +64,9 @@ def test_result_and_error_of_a_job_reach_the_caller(api: Any, spec: SegmentSpec)
         api.store.finish(first, JobState.SUCCEEDED, result=result)
         api.store.finish(second, JobState.FAILED, error=JobError("DATA_LOSS", "Chunk 0/3 is damaged.", "Restore it."))
         assert client.result(good.id) == result
+        assert api.store.leftovers() == 2
+        api.store.cleaned(good.id)
+        assert api.store.leftovers() == 1
         with pytest.raises(NoyauError) as caught:
             client.result(bad.id)
     assert caught.value.kind.value == "DATA_LOSS"

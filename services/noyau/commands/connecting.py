@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Unix socket paths are limited to 107 bytes (unix(7)).
 _LONGEST_SOCKET = 100
 _START_SECONDS = 60.0
+_TIDY_SECONDS = 60.0
 
 
 @contextmanager
@@ -107,6 +108,8 @@ class PrivateService:
             self._ready.set()
             await self._stop.wait()
         finally:
+            # What a cancelled or failed job left beside its images must be gone before its workers are.
+            await service.tidied(_TIDY_SECONDS)
             await service.stop()
 
 

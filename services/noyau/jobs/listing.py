@@ -81,6 +81,12 @@ def count_by_state(database: Database) -> dict[JobState, int]:
     return {state: found.get(state, 0) for state in JobState}
 
 
+def leftovers(database: Database) -> int:
+    """See `JobStore.leftovers`."""
+    with database.reading() as connection:
+        return int(connection.scalar(sa.select(sa.func.count()).where(jobs.c.cleanup)) or 0)
+
+
 def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.states:

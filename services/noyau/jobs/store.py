@@ -138,6 +138,10 @@ class JobStore:
         wanted = tuple(codec.KINDS) if kinds is None else tuple(kinds)
         return claiming.claim_cleanup(self.database, worker, wanted)
 
+    def leftovers(self) -> int:
+        """How many ended jobs still have scratch or half-written output that a worker will remove."""
+        return listing.leftovers(self.database)
+
     def cleaned(self, job_id: str) -> None:
         """Nothing of the job's scratch or half-written output is left."""
         recovering.cleaned(self.database, job_id)

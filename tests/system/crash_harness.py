@@ -121,6 +121,7 @@ def kill_at_random(
     pause: tuple[float, float],
     targets: Sequence[str] = ("server", "worker"),
     until: Callable[[], bool] = lambda: False,
+    awake: Callable[[], bool] = lambda: True,
 ) -> int:
     """Kills the server or one of its workers after random pauses, and starts the server again.
 
@@ -131,6 +132,8 @@ def kill_at_random(
         pause: shortest and longest time between two kills, seconds.
         targets: `server`, `worker`.
         until: stops the killing when true, for example when all jobs have ended.
+        awake: every other kill waits until this is true, or `until` is, before its pause. Without it, a slow machine
+            would be killed in its start-up only.
 
     Returns:
         The number of kills.
@@ -138,6 +141,8 @@ def kill_at_random(
     chance = random.Random(seed)
     done = 0
     while done < kills and not until():
+        if done % 2:
+            wait_until(lambda: awake() or until(), 60.0, "the server does not get to work")
         time.sleep(chance.uniform(*pause))
         workers = server.workers()
         if chance.choice(targets) == "worker" and workers:

@@ -56,7 +56,10 @@ def kill_and_check(url: str, tmp_path: Path, kills: int, units: int) -> None:
         def all_ended() -> bool:
             return len(store.list(JobFilter(states=FINAL)).jobs) == len(ids)
 
-        done = kill_at_random(server, kills=kills, seed=20261122, pause=(0.2, 1.6), until=all_ended)
+        def works() -> bool:
+            return store.count_by_state()[JobState.RUNNING] > 0
+
+        done = kill_at_random(server, kills=kills, seed=20261122, pause=(0.1, 1.3), until=all_ended, awake=works)
         wait_until(all_ended, 120, f"jobs do not end after {done} kills")
         assert done == kills, "the jobs ended before all kills; give them more units"
         assert len(store.list().jobs) == len(ids)

@@ -160,8 +160,10 @@ def test_leftovers_are_given_to_one_worker_until_they_are_removed(store: JobStor
     left = store.claim_cleanup("w2", kinds=["segment"])
     assert left is not None and left.id == dead.job.id
     assert store.claim_cleanup("w3") is None
+    assert store.leftovers() == 1, "taken is not removed"
     store.cleaned(dead.job.id)
     assert store.claim_cleanup("w3") is None
+    assert store.leftovers() == 0
 
 
 def test_cleaning_does_not_touch_a_running_job(store: JobStore, spec: SegmentSpec) -> None:

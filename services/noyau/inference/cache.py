@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 
+import torch
 from torch import nn
 
 from noyau.domain.model import ModelInfo
@@ -58,4 +59,6 @@ class BackendCache:
     def _make(self, info: ModelInfo, choice: Choice, network: nn.Module) -> Backend:
         if choice.backend == "openvino":
             return OpenVinoBackend(network, info.ndim, info.stride, self._threads)
+        if self._threads:
+            torch.set_num_threads(self._threads)  # of the whole process, which runs one job at a time
         return TorchBackend(network, info.ndim, choice.device)

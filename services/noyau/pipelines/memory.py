@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from noyau.domain.axes import Axes
-from noyau.domain.errors import DamagedData, InvalidInput
+from noyau.domain.errors import InvalidInput
 from noyau.domain.geometry import Box, VoxelSize, as_index
 from noyau.domain.image import ImageInfo, ImageRef
 
@@ -22,8 +22,7 @@ class ArraySource:
         voxel_size: micrometres z/y/x, None where it is unknown.
 
     Raises:
-        InvalidInput: the array is not z/y/x, is empty or has pixels that are no intensities.
-        DamagedData: the array holds NaN or infinite values.
+        InvalidInput: the array is not z/y/x, is empty, or has pixels that are no finite intensities.
     """
 
     def __init__(self, pixels: np.ndarray, voxel_size: VoxelSize | None = None) -> None:
@@ -32,7 +31,7 @@ class ArraySource:
         if pixels.dtype.kind not in REAL_KINDS:
             raise InvalidInput(f"Pixels of type {pixels.dtype} are no intensities.", "Send integers or floats.")
         if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-            raise DamagedData("The crop holds NaN or infinite values.", "Replace them before sending it.")
+            raise InvalidInput("The crop holds NaN or infinite values.", "Replace them before sending it.")
         self._pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
         self.ref = ImageRef("memory")
         shape = as_index(pixels.shape)

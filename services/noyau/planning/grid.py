@@ -19,9 +19,8 @@ from itertools import product
 from noyau.domain.errors import InvalidInput
 from noyau.domain.geometry import Box, Index3, as_index
 
-FRAME_STRIDES = 2
-"""Width of the reflected frame in strides: enough that a border nucleus sees its mirror image, cheap enough that a
-small image is not mostly frame."""
+FRAME_STRIDES = 1
+"""Width of the reflected frame in strides. On real embryos 0, 1, 2 and 4 strides score the same; each costs work."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ def plan_grid(
         tile: z/y/x voxels of a tile's core; rounded up to multiples of the stride.
         halo: z/y/x voxels that a prediction depends on; rounded up to multiples of the stride.
         stride: total stride of the network, z/y/x. Every window starts at a multiple of it.
-        frame: width of the reflected frame, multiples of the stride; None takes two strides (none on an axis
+        frame: width of the reflected frame, multiples of the stride; None takes one stride (none on an axis
             without halo, such as z of a 2D model).
 
     Raises:

@@ -33,7 +33,7 @@ def output_through_link(place: Path, image: Path) -> list[str]:
 
 
 def plain_file(place: Path, image: Path) -> list[str]:
-    np.savez(place / "a.npz", image=np.ones((4, 8, 8)))
+    np.savez(place / "a.npz", image=np.ones((4, 8, 8)), mask=np.ones((4, 8, 8)))
     return [str(place / "a.npz")]
 
 
@@ -140,7 +140,7 @@ CONVERT = [
         "no-such-array",
         lambda place, image: [plain_file(place, image)[0], str(place / "o.zarr"), "--key", "pixels"],
         4,
-        "image",
+        "image, mask",
     ),
     Case(
         "wrong-axes",

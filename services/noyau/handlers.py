@@ -1,39 +1,50 @@
-"""What worker processes run: jobs by kind, and previews. The worker resolves `build_handlers` by its import string."""
+"""What worker processes run: jobs by kind, and previews. The worker resolves `build_handlers` by its import string.
+
+Segmentation imports torch, which takes seconds. It is imported with the first job that needs it (or at once, in a
+service that stays), so that a worker which only tidies up after a killed one, or only measures, starts quickly.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from noyau.api.ports import PreviewOutcome, PreviewTask
 from noyau.config import Settings, settings_from_json
 from noyau.domain.jobs import JobResult, MeasureSpec, SegmentSpec
-from noyau.inference.cache import BackendCache
 from noyau.jobs.context import Handlers, JobContext
 from noyau.logs import configure_logging
-from noyau.pipelines import measure, preview, segment
+from noyau.models.registry import ModelRegistry
 from noyau.pipelines.context import Limits, PipelineContext
+from noyau.pipelines.targets import remove_leftovers
 from noyau.wiring import access_policy, model_registry, threads_per_worker
+
+if TYPE_CHECKING:  # imports torch
+    from noyau.inference.cache import BackendCache
+
+# Groups of an image that a measurement writes to; labels are not its own.
+MEASURED = ("tables", "noyau")
 
 
 def build_handlers(values: Mapping[str, Any]) -> Handlers:
     """Handlers by kind, with one warm cache of networks for the life of the worker process.
 
     Args:
-        values: `settings`: settings as JSON text.
+        values: `settings`: settings as JSON text; `warm`: import torch now.
     """
-    settings = settings_from_json(values["settings"])
-    configure_logging(settings.log.format, settings.log.level)
-    workshop = Workshop.of(settings)
+    workshop = Workshop.of(values["settings"])
+    if values.get("warm"):
+        _ = workshop.backends
     return {"segment": SegmentHandler(workshop), "measure": MeasureHandler(workshop)}
 
 
 def build_preview(text: str) -> Callable[[PreviewTask], PreviewOutcome]:
     """The function that runs crops in the preview process. Takes settings as JSON text."""
-    settings = settings_from_json(text)
-    configure_logging(settings.log.format, settings.log.level)
-    workshop = Workshop.of(settings)
+    from noyau.pipelines import preview
+
+    workshop = Workshop.of(text)
 
     def run(task: PreviewTask) -> PreviewOutcome:
         found = preview.run(
@@ -59,35 +70,47 @@ class Workshop:
     """What all jobs of one process share."""
 
     settings: Settings
-    registry: Any
-    backends: BackendCache
-    limits: Limits
-    threads: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Workshop:
-        threads = threads_per_worker(settings)
-        limits = settings.limits
-        return cls(
-            settings=settings,
-            registry=model_registry(settings.models),
-            backends=BackendCache(threads=threads),
-            limits=Limits(max_voxels=limits.image_voxels, max_tile_voxels=limits.tile_voxels, max_images=limits.images),
-            threads=threads,
-        )
+    def of(cls, text: str) -> Workshop:
+        """From settings as JSON text; also sets up this process's log."""
+        settings = settings_from_json(text)
+        configure_logging(settings.log.format, settings.log.level)
+        return cls(settings)
 
-    def context(self, job: JobContext) -> PipelineContext:
-        """What a pipeline needs for one job."""
+    @cached_property
+    def registry(self) -> ModelRegistry:
+        """The known models."""
+        return model_registry(self.settings)
+
+    @cached_property
+    def backends(self) -> BackendCache:
+        """Networks, kept warm."""
+        # With the whole pipeline, so that a warm worker has nothing left to import.
+        import noyau.pipelines.segment  # noqa: F401
+        from noyau.inference.cache import BackendCache
+
+        return BackendCache(threads=threads_per_worker(self.settings))
+
+    @property
+    def limits(self) -> Limits:
+        """What one job may use."""
+        limits = self.settings.limits
+        return Limits(max_voxels=limits.image_voxels, max_tile_voxels=limits.tile_voxels, max_images=limits.images)
+
+    def context(self, job: JobContext, *, networks: bool) -> PipelineContext:
+        """What a pipeline needs for one job; `networks` tells whether it runs any."""
+        backends: Any = self.backends if networks else None
         return PipelineContext(
             registry=self.registry,
             access=access_policy(self.settings),
             workdir=job.workdir,
-            backends=self.backends,
+            backends=backends,
             reporter=job.reporter,
             ledger=job.ledger,
             job_id=job.job_id,
             limits=self.limits,
-            threads=self.threads,
+            threads=threads_per_worker(self.settings),
         )
 
 
@@ -98,11 +121,13 @@ class SegmentHandler:
     workshop: Workshop
 
     def __call__(self, spec: SegmentSpec, context: JobContext, /) -> JobResult:
-        return segment.run(spec, self.workshop.context(context))
+        from noyau.pipelines import segment
+
+        return segment.run(spec, self.workshop.context(context, networks=True))
 
     def cleanup(self, spec: SegmentSpec, context: JobContext, /) -> None:
         """Removes what a cancelled or failed job left beside its images."""
-        segment.cleanup(spec, self.workshop.context(context))
+        remove_leftovers(spec.images, spec.output, spec.labels, self.workshop.context(context, networks=False))
 
 
 @dataclass(frozen=True)
@@ -112,8 +137,11 @@ class MeasureHandler:
     workshop: Workshop
 
     def __call__(self, spec: MeasureSpec, context: JobContext, /) -> JobResult:
-        return measure.run(spec, self.workshop.context(context))
+        from noyau.pipelines import measure
+
+        return measure.run(spec, self.workshop.context(context, networks=False))
 
     def cleanup(self, spec: MeasureSpec, context: JobContext, /) -> None:
         """Removes what a cancelled or failed job left beside its images."""
-        measure.cleanup(spec, self.workshop.context(context))
+        remaining = self.workshop.context(context, networks=False)
+        remove_leftovers(spec.images, spec.output, spec.labels, remaining, MEASURED)

@@ -15,11 +15,14 @@ from noyau.api.preflight import Checks
 from noyau.api.server import ApiServer, Services
 from noyau.api.sidecar import Sidecar
 from noyau.config import Settings, settings_to_json
+from noyau.domain.errors import FailedPrecondition
+from noyau.domain.jobs import JobState
 from noyau.jobs.config import WorkerConfig
+from noyau.jobs.listing import JobFilter
 from noyau.jobs.settings import JobLimits, JobTimes
 from noyau.jobs.store import JobStore
 from noyau.jobs.supervisor import Supervisor
-from noyau.wiring import LazyModels, access_policy, check_device
+from noyau.wiring import access_policy, check_device, model_registry
 
 HANDLERS = "noyau.handlers:build_handlers"
 PREVIEWS = "noyau.handlers:build_preview"
@@ -30,8 +33,15 @@ _TIDY_POLL = 0.05
 class Service:
     """Store, workers and gRPC server of one coordinator. Use `start` and `stop` inside one event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, warm: bool = True) -> None:
+        """See the class.
+
+        Args:
+            settings: everything that can be set.
+            warm: workers import what segmentation needs before their first job instead of with it.
+        """
         self._settings = settings
+        self._warm = warm
         self._store: JobStore | None = None
         self._supervisor: Supervisor | None = None
         self._previews: Sidecar | None = None
@@ -62,7 +72,7 @@ class Service:
         settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         limits = JobLimits(settings.jobs.running_per_group, settings.jobs.queued_per_group)
         self._store = await asyncio.to_thread(JobStore.open, settings.database_url, limits)
-        models = LazyModels(settings.models)
+        models = model_registry(settings)
         self._previews = Sidecar(PREVIEWS, settings_to_json(settings), settings.limits.previews_waiting)
         checks = Checks(
             models, access_policy(settings), check_device, settings.limits.images, settings.limits.tile_voxels
@@ -77,20 +87,26 @@ class Service:
             database=settings.database_url,
             workdir=str(settings.state_dir / "work"),
             handlers=HANDLERS,
-            handler_settings={"settings": settings_to_json(settings)},
+            handler_settings={"settings": settings_to_json(settings), "warm": self._warm},
             limits=limits,
             times=JobTimes(lease=settings.jobs.lease_seconds),
         )
         self._supervisor = Supervisor(self._store, config, settings.jobs.workers).start()
         await self._api.start()
 
-    async def tidied(self, patience: float) -> bool:
-        """Waits until no ended job has leftovers, for `patience` seconds at most; tells whether that is so."""
+    async def wind_up(self, patience: float) -> bool:
+        """Cancels what has not ended and waits until nothing half-written is left.
+
+        Args:
+            patience: seconds to wait at most.
+
+        Returns:
+            whether all jobs have ended and been tidied up.
+        """
+        if self._store is None:
+            return True
         deadline = time.monotonic() + patience
-        while self._store is not None:
-            left = await asyncio.to_thread(self._store.leftovers)
-            if left == 0:
-                break
+        while not await asyncio.to_thread(_is_wound_up, self._store):
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(_TIDY_POLL)
@@ -106,6 +122,16 @@ class Service:
             await self._previews.close()
         if self._store is not None:
             self._store.close()
+
+
+def _is_wound_up(store: JobStore) -> bool:
+    """Asks all jobs to stop that have not ended; True when there were none and nothing half-written is left."""
+    unfinished = store.list(JobFilter(states=(JobState.QUEUED, JobState.RUNNING)), page_size=1000).jobs
+    for job in unfinished:
+        # It may have ended meanwhile.
+        with contextlib.suppress(FailedPrecondition):
+            store.request_cancel(job.id)
+    return not unfinished and store.leftovers() == 0
 
 
 def serve(settings: Settings, ready: Callable[[str], None] = lambda address: None) -> None:

@@ -63,8 +63,7 @@ class PrivateService:
         self._ready = threading.Event()
         self._failure: BaseException | None = None
         self._address = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
+        self._leave = threading.Event()
         self._previous: Any = None
 
     def __enter__(self) -> str:
@@ -74,18 +73,21 @@ class PrivateService:
         configure_logging("console", "error")
         self._folder = Path(tempfile.mkdtemp(prefix="noyau-"))
         self._previous = signal.signal(signal.SIGTERM, _interrupt)
-        self._thread.start()
-        if not self._ready.wait(_START_SECONDS):
-            self._failure = InternalError("The private service did not start in time.")
-        if self._failure is not None:
+        try:
+            self._thread.start()
+            if not self._ready.wait(_START_SECONDS):
+                raise InternalError("The private service did not start in time.")
+            if self._failure is not None:
+                raise self._failure
+        except BaseException:
             self.__exit__()
-            raise self._failure
+            raise
         return self._address
 
     def __exit__(self, *exc: object) -> None:
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join()
+        self._leave.set()
+        if self._thread.ident is not None:
+            self._thread.join()
         shutil.rmtree(self._folder, ignore_errors=True)
         signal.signal(signal.SIGTERM, self._previous)
 
@@ -100,16 +102,15 @@ class PrivateService:
     async def _serve(self) -> None:
         from noyau.main import Service
 
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        service = Service(private_settings(self._folder, self._workers))
+        service = Service(private_settings(self._folder, self._workers), warm=False)
         await service.start()
         try:
             self._address = service.address
             self._ready.set()
-            await self._stop.wait()
+            await asyncio.to_thread(self._leave.wait)
         finally:
             # What a cancelled or failed job left beside its images must be gone before its workers are.
-            await service.tidied(_TIDY_SECONDS)
+            await service.wind_up(_TIDY_SECONDS)
             await service.stop()
 
 

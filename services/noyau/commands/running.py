@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,9 @@ def _run(spec: JobSpec, run: Run) -> Job:
                 job = client.wait(job.id, view.event)
         except KeyboardInterrupt:
             typer.echo("noyau: cancelling the job ...", err=True)
-            client.cancel(job.id)
+            # The job may have ended in this very moment.
+            with suppress(NoyauError):
+                client.cancel(job.id)
             raise
         from noyau.client.client import result_of
 

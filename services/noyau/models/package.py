@@ -7,21 +7,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from noyau.domain.errors import DamagedData, InvalidInput, NotFound
-from noyau.domain.geometry import VoxelSize, as_index
-from noyau.domain.model import ModelInfo, Normalisation, VoteParams
+from noyau.domain.errors import DamagedData
+from noyau.domain.model import ModelInfo
+from noyau.models.description import FORMAT, MODEL_FILE, WEIGHTS_FILE, read_info
 from noyau.models.networks import VoteUNet, build
 
-MODEL_FILE = "model.json"
-WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "README.md"
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -57,22 +53,6 @@ def write_package(folder: Path, info: ModelInfo, state: Mapping[str, torch.Tenso
     return info
 
 
-def read_info(folder: Path) -> ModelInfo:
-    """The description of a package, without its weights.
-
-    Raises:
-        NotFound: there is no package.
-        DamagedData: `model.json` cannot be understood.
-    """
-    path = folder / MODEL_FILE
-    if not path.is_file():
-        raise NotFound(f"There is no model package at '{folder}'.", f"A package holds {MODEL_FILE} and {WEIGHTS_FILE}.")
-    try:
-        return _info_from(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, InvalidInput) as error:
-        raise DamagedData(f"The model description '{path}' cannot be read: {error}.") from error
-
-
 def read_package(folder: Path) -> LoadedModel:
     """Loads a package after checking its weights against the digest.
 
@@ -105,19 +85,3 @@ def _stored(tensor: torch.Tensor) -> torch.Tensor:
 
 def _loaded(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
-
-
-def _info_from(stored: dict[str, Any]) -> ModelInfo:
-    values = dict(stored)
-    if values.pop("format", None) != FORMAT:
-        raise ValueError(f"its format is not {FORMAT}")
-    for name in ("halo", "stride", "tile"):
-        values[name] = as_index(values[name])
-    size = values["voxel_size"]
-    values["voxel_size"] = VoxelSize(**size) if size else None
-    normalisation = dict(values["normalisation"])
-    low, high = normalisation["clip"]
-    values["normalisation"] = Normalisation(**{**normalisation, "clip": (low, high)})
-    vote: dict[str, Any] = {k: as_index(v) if isinstance(v, list) else v for k, v in values["vote"].items()}
-    values["vote"] = VoteParams(**vote)
-    return ModelInfo(**values)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from noyau.domain.errors import NotFound
 from noyau.domain.model import ModelInfo
-from noyau.models.package import MODEL_FILE, LoadedModel, read_info, read_package
+from noyau.models.description import MODEL_FILE, read_info
+
+if TYPE_CHECKING:  # imports torch
+    from noyau.models.package import LoadedModel
 
 LATEST = "latest"
 
@@ -47,6 +51,8 @@ class ModelRegistry:
             NotFound: there is no such model.
             DamagedData: the package is damaged.
         """
+        from noyau.models.package import read_package
+
         return read_package(self._folder(ref))
 
     def _folder(self, ref: str) -> Path:

@@ -5,30 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from noyau.domain.errors import InvalidInput, LimitExceeded
-from noyau.domain.image import ImageRef
 from noyau.domain.jobs import SegmentSpec
 from noyau.inference.selection import choose
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.networks import find_model
 from noyau.pipelines.prepare import ImagePlan, plan_image
-from noyau.sinks import preflight, target_for
-from noyau.sources import expand, open_image
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image of a job.
-
-    Attributes:
-        number: position in the job; begins the names of its units in the ledger.
-        ref: the image.
-        target: URI of the group that takes its results.
-    """
-
-    number: int
-    ref: ImageRef
-    target: str
+from noyau.pipelines.targets import Item
+from noyau.sinks import preflight
+from noyau.sources import open_image
 
 
 @dataclass(frozen=True)
@@ -37,27 +21,6 @@ class SegmentItem:
 
     item: Item
     plan: ImagePlan
-
-
-def list_items(images: Collection[ImageRef], output: str | None, context: PipelineContext) -> tuple[Item, ...]:
-    """Expands plates, wells and fields into images and says where the results of each go.
-
-    Raises:
-        InvalidInput: there are no images, or two of them would write to the same place.
-        LimitExceeded: there are too many.
-        NotFound, PermissionRefused, ...: an image cannot be opened.
-    """
-    refs = [one for ref in images for one in expand(ref, access=context.access)]
-    if not refs:
-        raise InvalidInput("The job has no image.", "Give at least one image, plate, well or field.")
-    if len(refs) > context.limits.max_images:
-        raise LimitExceeded(
-            f"The job has {len(refs):,} images, more than the limit of {context.limits.max_images:,}.",
-            "Split it into several jobs.",
-        )
-    items = [Item(i, ref, target_for(ref.uri, output, many=len(refs) > 1)) for i, ref in enumerate(refs)]
-    _refuse_collisions(items)
-    return tuple(items)
 
 
 def plan_items(spec: SegmentSpec, items: Collection[Item], context: PipelineContext) -> tuple[SegmentItem, ...]:
@@ -86,14 +49,3 @@ def plan_items(spec: SegmentSpec, items: Collection[Item], context: PipelineCont
         )
         planned.append(SegmentItem(item, plan))
     return tuple(planned)
-
-
-def _refuse_collisions(items: Collection[Item]) -> None:
-    seen: set[str] = set()
-    for item in items:
-        if item.target in seen:
-            raise InvalidInput(
-                f"Two images of the job would write to {item.target}.",
-                "Give each image once per job; for two channels of an image, send two jobs with different label names.",
-            )
-        seen.add(item.target)

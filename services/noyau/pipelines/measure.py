@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from noyau.domain.errors import FailedPrecondition, InvalidInput, NoyauError
+from noyau.domain.errors import FailedPrecondition, InvalidInput
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.image import ImageSource
 from noyau.domain.jobs import ImageResult, JobResult, MeasureSpec
@@ -16,12 +15,11 @@ from noyau.domain.progress import Reporter
 from noyau.measurement.boxes import objects_of
 from noyau.measurement.table import Table
 from noyau.pipelines.context import PipelineContext
-from noyau.pipelines.items import Item, list_items
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.picture import draw_overview
 from noyau.pipelines.provenance import FORMAT, now, software
 from noyau.pipelines.report import FrameObjects, measure_frames, median, size_column
-from noyau.pipelines.staging import remove_staging
+from noyau.pipelines.targets import Item, list_items, remove_leftovers
 from noyau.planning.units import unit_shape
 from noyau.sinks import ResultSink, preflight
 from noyau.sources import open_image
@@ -63,12 +61,7 @@ def run(spec: MeasureSpec, context: PipelineContext) -> JobResult:
 
 def cleanup(spec: MeasureSpec, context: PipelineContext) -> None:
     """Removes what a failed or cancelled job left beside its images. May be repeated; touches no finished results."""
-    with suppress(NoyauError):  # an image that cannot be opened has nothing beside it
-        for item in list_items(spec.images, spec.output, context):
-            with suppress(NoyauError):
-                remove_staging(
-                    item.target, spec.labels, context.job_id, context.access, image=item.ref.uri, rooms=ROOMS
-                )
+    remove_leftovers(spec.images, spec.output, spec.labels, context, ROOMS)
 
 
 def median_of(results: list[ImageResult]) -> float:

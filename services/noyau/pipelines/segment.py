@@ -7,21 +7,19 @@ again with the same context finds in its ledger and its scratch what is finished
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import asdict
 
 import numpy as np
 
 from noyau.compute.inline import InlineExecutor
-from noyau.domain.errors import NoyauError
 from noyau.domain.jobs import ImageResult, JobResult, SegmentSpec
 from noyau.pipelines.context import PipelineContext
-from noyau.pipelines.items import SegmentItem, list_items, plan_items
+from noyau.pipelines.items import SegmentItem, plan_items
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.networks import ready_network
 from noyau.pipelines.segment_frame import Workforce
 from noyau.pipelines.segment_image import ImageJob
-from noyau.pipelines.staging import remove_staging
+from noyau.pipelines.targets import list_items, remove_leftovers
 
 IMAGE = "image"
 
@@ -49,10 +47,7 @@ def run(spec: SegmentSpec, context: PipelineContext) -> JobResult:
 
 def cleanup(spec: SegmentSpec, context: PipelineContext) -> None:
     """Removes what a failed or cancelled job left beside its images. May be repeated; touches no finished results."""
-    with suppress(NoyauError):  # an image that cannot be opened has nothing beside it
-        for item in list_items(spec.images, spec.output, context):
-            with suppress(NoyauError):
-                remove_staging(item.target, spec.labels, context.job_id, context.access, image=item.ref.uri)
+    remove_leftovers(spec.images, spec.output, spec.labels, context)
 
 
 def _one(spec: SegmentSpec, planned: SegmentItem, context: PipelineContext, book: UnitBook) -> ImageResult:

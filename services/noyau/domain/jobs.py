@@ -154,8 +154,8 @@ class EventKind(StrEnum):
 class Event:
     """One thing that happened to a job. `seq` counts from 1 per job without gaps and survives restarts.
 
-    Payload by kind: state {state, error?, attempt?}; stage {name}; progress {stage, done, total, unit}; metric {name, value};
-    log {level, message}.
+    Payload by kind: state {state, error?, attempt?}; stage {name}; progress {stage, done, total, unit};
+    metric {name, value}; log {level, message}.
     """
 
     job_id: str

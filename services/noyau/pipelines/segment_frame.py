@@ -9,6 +9,7 @@ from typing import Any
 from noyau.assembly.numbering import Numbering, number_objects, select
 from noyau.assembly.objects import Objects, merge, no_objects
 from noyau.compute.executor import Executor, Task
+from noyau.decoding.device import decoder_for
 from noyau.inference.backend import Backend
 from noyau.pipelines.frames import Frame
 from noyau.pipelines.ledgers import UnitBook
@@ -80,7 +81,7 @@ def _run_tasks(frame: Frame, work: Workforce, book: UnitBook, check: Callable[[]
     tiles = book.finished(PREDICT, frame.prefix)
     units = book.finished(DECODE, frame.prefix)
     predictions, owners = predict_tasks(frame, work.backend, tiles, work.batch, check)
-    decodings = decode_tasks(frame, owners, units)
+    decodings = decode_tasks(frame, owners, units, decoder_for(work.backend.device))
     total = len(frame.plan.grid.tiles) + len(frame.units)
     count = total - len(owners) - len(decodings)
 

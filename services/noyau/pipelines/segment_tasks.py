@@ -11,6 +11,7 @@ import numpy as np
 from noyau.assembly.objects import summarise
 from noyau.compute.executor import Step, Task
 from noyau.decoding import vote
+from noyau.decoding.device import Decode
 from noyau.domain.errors import FailedPrecondition
 from noyau.domain.geometry import Box
 from noyau.domain.model import ModelInfo
@@ -66,20 +67,22 @@ def predict_tasks(
     return tasks, {tile.index: task.key for task, group in zip(tasks, groups, strict=True) for tile in group}
 
 
-def decode_tasks(frame: Frame, owners: Mapping[int, str], finished: Collection[str]) -> list[Task]:
+def decode_tasks(frame: Frame, owners: Mapping[int, str], finished: Collection[str], decode: Decode) -> list[Task]:
     """Tasks that decode the units which are not finished yet; each returns the name of its unit.
 
     Args:
         frame: the frame.
         owners: key of the task that predicts a tile, by the tile's index; finished tiles are absent.
         finished: names of finished units.
+        decode: the decoder of the device.
     """
     tasks = []
     for unit in frame.units:
         if unit.name not in finished:
             tiles = frame.plan.grid.touching(_decoder_box(frame, unit.box))
             needs = frozenset(owners[i] for i in tiles if i in owners)
-            tasks.append(Task(f"decode:{unit.name}", DECODE, (Step("decode", partial(_decode, frame, unit)),), needs))
+            step = Step("decode", partial(_decode, frame, unit, decode))
+            tasks.append(Task(f"decode:{unit.name}", DECODE, (step,), needs))
     return tasks
 
 
@@ -105,11 +108,11 @@ def _decoder_box(frame: Frame, box: Box) -> Box:
     return plan.scaling.to_model(box).grown(vote.halo(plan.vote)).clipped(plan.scaling.shape)
 
 
-def _decode(frame: Frame, unit: Unit, _: Any) -> str:
+def _decode(frame: Frame, unit: Unit, decode: Decode, _: Any) -> str:
     plan = frame.plan
     block = _decoder_box(frame, unit.box)
     core = plan.scaling.to_model(unit.box)
-    found = vote.decode(frame.predictions.read(block), block.start, plan.scaling.shape, plan.vote, core=core)
+    found = decode(frame.predictions.read(block), block.start, plan.scaling.shape, plan.vote, core=core)
     labels = plan.scaling.labels_to_image(found.labels, core.start, unit.box)
     frame.provisional.write(unit.name, labels, summarise(labels, unit.box.start))
     return unit.name

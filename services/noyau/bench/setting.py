@@ -83,7 +83,8 @@ class Setting:
     def window(self, image: str) -> Index3:
         """The network's input for one tile of an image, as the pipeline plans it."""
         with open_image(ImageRef(image), access=AccessPolicy()) as source:
-            return plan_image(image, source.info, self.info, self.spec(image), self.context("plan").limits).grid.window
+            limits, backend = self.context("plan").limits, choose("auto", "auto").backend
+            return plan_image(image, source.info, self.info, self.spec(image), limits, backend).grid.window
 
     def context(self, job: str) -> PipelineContext:
         """What a pipeline gets."""

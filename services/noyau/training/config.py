@@ -26,7 +26,7 @@ class AugmentConfig:
     """
 
     zoom_wide: tuple[float, float] = (0.55, 1.7)
-    zoom_wide_share: float = 0.35
+    zoom_wide_share: float = 0.2
     zoom_sd: float = 0.16
     zoom_axis: float = 0.15
     gain: float = 0.9

@@ -108,6 +108,6 @@ def load_pairs(files: Sequence[Path], ndim: int, params: Normalisation) -> list[
 
 def sampling_weights(pairs: Sequence[Pair]) -> np.ndarray:
     """Probability of each image to be drawn: crowded images more often, empty ones still sometimes."""
-    weights = np.array([(len(p.objects.ids) + 1.0) ** 0.7 for p in pairs])
+    weights = np.array([(len(p.objects.ids) + 1.0) ** 0.9 for p in pairs])
     shares: np.ndarray = weights / weights.sum()
     return shares

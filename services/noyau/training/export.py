@@ -23,13 +23,13 @@ VOTE_3D = VoteParams(
 )
 VOTE_2D = VoteParams(
     foreground=0.5,
-    seed_mass=4.0,
+    seed_mass=8.0,
     smooth=(0, 2, 2),
-    nms=(0, 3, 3),
+    nms=(0, 4, 4),
     weights=(1, 1, 1),
-    radius=12,
+    radius=20,
     max_offset=(0, 63, 63),
-    min_voxels=12,
+    min_voxels=15,
 )
 # Typical nucleus of the training images: micrometres in 3D, pixels in 2D.
 _DIAMETER = {3: 13.5, 2: 22.0}

@@ -123,8 +123,9 @@ def test_a_release_never_counts(open_store: Callable[..., JobStore], spec: Segme
 
 
 def test_only_an_ended_lease_is_recovered(store: JobStore, spec: SegmentSpec) -> None:
-    short, long = start(store, spec, lease_seconds=0.05), start(store, spec, lease_seconds=60)
+    long = start(store, spec, lease_seconds=60)
     assert store.recover_expired() == ()
+    short = start(store, spec, lease_seconds=0.05)
     time.sleep(0.1)
     assert [job.job_id for job in store.recover_expired()] == [short.job.id]
     with pytest.raises(LeaseLost):

@@ -36,7 +36,7 @@ test: $(STAMP)   ## lint and every test that can run here
 	$(BIN)/ruff format --check services tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(STAMP)   ## formatting, types and import rules only
 	$(BIN)/ruff check --fix services tests

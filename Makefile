@@ -24,7 +24,7 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)   ## segment a synthetic volume (or INPUT=<ome-zarr>) through the service, and say where the results are
 ifeq ($(INPUT),)
 	@mkdir -p $(DEMO)
-	$(BIN)/noyau synth $(DEMO)/embryo.ome.zarr --shape 48,192,192 --recipe embryo --seed 3 --overwrite
+	$(BIN)/noyau synth $(DEMO)/embryo.ome.zarr --shape 48,200,200 --voxel-size 1.75,0.8,0.8 --recipe embryo --seed 3 --overwrite
 	$(BIN)/noyau segment $(DEMO)/embryo.ome.zarr --model nuclei-3d --labels $(LABELS) --local --overwrite
 	$(BIN)/noyau evaluate $(DEMO)/embryo.ome.zarr $(DEMO)/embryo.ome.zarr --labels $(LABELS) --truth-labels truth
 else

@@ -12,11 +12,11 @@ from noyau.training.config import TrainConfig
 
 # Chosen on validation images, see the model cards.
 VOTE_3D = VoteParams(
-    foreground=0.55,
-    seed_mass=120.0,
-    smooth=(1, 2, 2),
-    nms=(5, 5, 5),
-    weights=(3, 1, 1),
+    foreground=0.5,
+    seed_mass=60.0,
+    smooth=(2, 2, 2),
+    nms=(5, 6, 6),
+    weights=(2, 1, 1),
     radius=14,
     max_offset=(12, 20, 20),
     min_voxels=150,

@@ -48,7 +48,9 @@ class Database:
             engine = sa.create_engine(parsed, pool_pre_ping=True)
             event.listen(engine, "connect", _prepare_postgresql)
             return Database(engine)
-        Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
+        # SQLite's own URIs (`file:...?mode=ro`) name a file that is there; they are no paths to make folders of.
+        if not (parsed.database or "").startswith("file:"):
+            Path(parsed.database or "").parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)

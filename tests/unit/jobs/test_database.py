@@ -52,13 +52,15 @@ def test_a_write_lock_of_another_process_is_waited_for(tmp_path: Path, spec: Seg
         assert waiting.result(10).id != job.id
 
 
-def test_a_read_only_database_is_named(tmp_path: Path, spec: SegmentSpec) -> None:
+def test_a_read_only_database_is_named(tmp_path: Path, spec: SegmentSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     JobStore.open(str(tmp_path / "jobs.db")).close()
     database = Database.open(f"sqlite:///file:{tmp_path}/jobs.db?mode=ro&uri=true")
     store = JobStore(database)
     with pytest.raises(FailedPrecondition, match="is read-only"):
         store.submit(spec)
     store.close()
+    assert not (tmp_path / "file:").exists()
 
 
 def test_a_failed_write_leaves_nothing(store: JobStore, spec: SegmentSpec) -> None:

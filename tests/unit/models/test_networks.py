@@ -87,6 +87,7 @@ def test_tiles_with_the_halo_equal_the_whole(arguments):
 
 
 def test_a_halo_below_the_receptive_field_is_not_enough():
+    torch.manual_seed(0)  # an unlucky draw has a dead path in every phase
     network = random_network(TINY_2D)
     radius = receptive_radius(network)[0]
     x = torch.randn(1, 1, 64, 64)
@@ -102,8 +103,8 @@ def test_a_halo_below_the_receptive_field_is_not_enough():
             near[..., p + radius :, :] += 1.0
             far[..., : p - radius, :] += 1.0
             far[..., p + radius + 1 :, :] += 1.0
-            assert torch.allclose(network(far)[..., p, 32], before[..., p, 32], atol=1e-6)
-            reached |= not torch.allclose(network(near)[..., p, 32], before[..., p, 32], atol=1e-6)
+            assert torch.allclose(network(far)[..., p, :], before[..., p, :], atol=1e-6)
+            reached |= not torch.allclose(network(near)[..., p, :], before[..., p, :], atol=1e-6)
     assert reached
 
 

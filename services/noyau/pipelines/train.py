@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 from typing import IO
 
+import torch
+
 from noyau.domain.errors import NoyauError
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.model import ModelInfo
 from noyau.domain.progress import Reporter
 from noyau.models.networks import build
-from noyau.models.package import write_package
+from noyau.models.package import read_package, write_package
 from noyau.pipelines.train_validation import image_validator
 from noyau.training.batches import BatchSource
 from noyau.training.config import TrainConfig
@@ -43,17 +45,19 @@ def run_training(config: TrainConfig, reporter: Reporter, validator: Validator |
     config.out.mkdir(parents=True, exist_ok=True)
     train_files, val_files = split_files(find_files(config.data), config.val, config.val_percent)
     synthetic_files = _synthetic_files(config, reporter)
+    parent = None if config.parent is None else _parent_weights(config.parent)
     reporter.stage("read")
     _write_split(config.out, train_files, val_files, synthetic_files)
     params = config.normalisation
-    real = load_pairs(train_files, config.ndim, params)
+    real = load_pairs(train_files, config.ndim, params, config.fragment)
     synthetic = load_pairs(synthetic_files, config.ndim, params)
     reporter.log(f"{len(real)} real and {len(synthetic)} synthetic images, {len(val_files)} for validation")
     if validator is None and val_files and config.validate_every:
         validator = _default_validator(config, val_files)
     with (config.out / LOG_NAME).open("a") as log:
         logged = _LoggedReporter(reporter, log)
-        result = Loop(config, BatchSource(config, real, synthetic), logged, validator).run()
+        source = BatchSource(config, real, synthetic)
+        result = Loop(config, source, logged, validator, parent=parent).run()
     reporter.stage("package")
     package_run(config, result)
     return result
@@ -65,6 +69,11 @@ def package_run(config: TrainConfig, result: TrainResult) -> ModelInfo:
     info = describe(config, network, FIRST_VERSION, result.step, result.elapsed)
     folder = config.out / PACKAGE_FOLDER / config.name / FIRST_VERSION
     return write_package(folder, info, network.state_dict(), plain_card(info))
+
+
+def _parent_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Weights of a model package by name, checked against its digest."""
+    return dict(read_package(folder).network.state_dict())
 
 
 def _default_validator(config: TrainConfig, files: list[Path]) -> Validator:

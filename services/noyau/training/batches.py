@@ -6,6 +6,7 @@ Nothing is kept between steps, so a resumed run draws the very patches that the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from noyau.domain.errors import InvalidInput
 from noyau.training.augmentation import augment, compress, empty_patch
 from noyau.training.config import AugmentConfig, TrainConfig
 from noyau.training.dataset import Pair, sampling_weights
-from noyau.training.sampling import cut, draw_centre, draw_matrix
+from noyau.training.sampling import RawPatch, cut, draw_centre, draw_matrix
 from noyau.training.targets import Targets, make_targets
 
 Batch = tuple[torch.Tensor, Targets]
@@ -41,7 +42,8 @@ class BatchSource:
 
     def batch(self, step: int) -> Batch:
         """Inputs (N, 1, *patch) and targets of a training step."""
-        items = [self._item(np.random.default_rng([self._config.seed, step, i])) for i in range(self._config.batch)]
+        config = _at_step(self._config, step)
+        items = [self._item(np.random.default_rng([config.seed, step, i]), config) for i in range(config.batch)]
         return _stack(items)
 
     def fixed_crops(self, count: int) -> list[Batch]:
@@ -53,12 +55,12 @@ class BatchSource:
             patch = self._config.patch_shape
             matrix = np.eye(len(patch))
             raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
-            targets = make_targets(raw.labels, pair.objects.ids, raw.centres, raw.radii, raw.known)
+            targets = _targets(raw, pair)
             crops.append(_stack([(compress(raw.image, self._config.normalisation), targets)]))
         return crops
 
-    def _item(self, rng: np.random.Generator) -> tuple[torch.Tensor, Targets]:
-        config, patch = self._config, self._config.patch_shape
+    def _item(self, rng: np.random.Generator, config: TrainConfig) -> tuple[torch.Tensor, Targets]:
+        patch = config.patch_shape
         if rng.random() < config.augment.empty:
             return empty_patch(patch, rng, config.normalisation), _nothing(patch)
         synthetic = bool(self._pools[1]) and (not self._pools[0] or rng.random() < config.synthetic_fraction)
@@ -72,8 +74,20 @@ def _draw(
 ) -> tuple[torch.Tensor, Targets]:
     matrix = draw_matrix(rng, len(patch), wide)
     raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
-    targets = make_targets(raw.labels, pair.objects.ids, raw.centres, raw.radii, raw.known)
+    targets = _targets(raw, pair)
     return augment(raw.image, rng, wide, config.normalisation), targets
+
+
+def _at_step(config: TrainConfig, step: int) -> TrainConfig:
+    """The configuration with the shares that hold at a step."""
+    variety = config.variety(step)
+    wide = replace(config.augment, zoom_wide_share=config.augment.zoom_wide_share * variety)
+    return replace(config, augment=wide, synthetic_fraction=config.synthetic_fraction * variety)
+
+
+def _targets(raw: RawPatch, pair: Pair) -> Targets:
+    objects = pair.objects
+    return make_targets(raw.labels, objects.ids, raw.centres, raw.radii, raw.known, objects.counted)
 
 
 def _nothing(patch: tuple[int, ...]) -> Targets:

@@ -53,6 +53,9 @@ class TrainConfig:
         synthetic: the same for synthetic pairs; they are never used for validation.
         synthetic_count: synthetic pairs that the run generates for itself, from `seed`, beside those of `synthetic`.
         synthetic_fraction: share of the patches that come from synthetic pairs.
+        settle: what is left, at the last step, of the synthetic share and of the share of widely zoomed patches; both
+            fall linearly with the step. Other than 1 it needs `max_steps`.
+        fragment: labelled objects of fewer voxels (of the data) count neither as nucleus nor as background.
         val: file name patterns (of the stem, e.g. `Emb10_*`) that are validation and never trained on.
         val_percent: further share of the files, chosen by a hash of folder and stem, that is validation.
         out: folder for checkpoints, logs and weights.
@@ -74,6 +77,7 @@ class TrainConfig:
         resume: go on from the checkpoint in `out`.
         voxel_size: micrometres that the data has, z/y/x; None for a model that works in pixels.
         architecture, arguments: the network; empty arguments take the shipped shape for `ndim`.
+        parent: folder of a model package whose weights are the start; the network may be wider or deeper.
     """
 
     name: str
@@ -83,6 +87,8 @@ class TrainConfig:
     synthetic: tuple[str, ...] = ()
     synthetic_count: int = 0
     synthetic_fraction: float = 0.0
+    settle: float = 1.0
+    fragment: int = 0
     val: tuple[str, ...] = ()
     val_percent: int = 0
     minutes: float | None = None
@@ -104,6 +110,7 @@ class TrainConfig:
     voxel_size: tuple[float, float, float] | None = None
     architecture: str = "vote-unet"
     arguments: dict[str, Any] = field(default_factory=dict)
+    parent: Path | None = None
     normalisation: Normalisation = field(default_factory=lambda: Normalisation(low=25.0, high=99.8))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -116,8 +123,18 @@ class TrainConfig:
             raise InvalidInput(f"The synthetic share {self.synthetic_fraction} is not between 0 and 1.")
         if self.patch and len(self.patch) != self.ndim:
             raise InvalidInput(f"The patch {self.patch} does not have {self.ndim} dimensions.")
+        if not 0.0 <= self.settle <= 1.0:
+            raise InvalidInput(f"The share {self.settle} that is left in the end is not between 0 and 1.")
+        if self.settle != 1.0 and self.max_steps is None:
+            raise InvalidInput("Settling needs to know the last step.", "Give a number of steps.")
         if self.batch < 1:
             raise InvalidInput(f"The batch size {self.batch} is not positive.")
+
+    def variety(self, step: int) -> float:
+        """Factor, at a step, of the synthetic share and of the share of widely zoomed patches."""
+        if self.max_steps is None:
+            return 1.0
+        return 1.0 - (1.0 - self.settle) * min(1.0, step / max(self.max_steps, 1))
 
     @property
     def patch_shape(self) -> tuple[int, ...]:
@@ -133,4 +150,5 @@ class TrainConfig:
         """The run as JSON-ready data, for checkpoints and model cards."""
         values = asdict(self)
         values["out"] = str(self.out)
+        values["parent"] = None if self.parent is None else str(self.parent)
         return values

@@ -75,8 +75,14 @@ def split_files(files: Sequence[Path], patterns: Sequence[str], percent: int) ->
     return train, [f for f in files if f not in set(train)]
 
 
-def load_pair(path: Path, ndim: int, params: Normalisation) -> Pair:
+def load_pair(path: Path, ndim: int, params: Normalisation, fragment: int = 0) -> Pair:
     """Reads one npz with `image` and `labels`. An image with a trailing channel axis is reduced to its maximum.
+
+    Args:
+        path: of the npz.
+        ndim: dimensions of the model.
+        params: of the normalisation.
+        fragment: labelled objects of fewer voxels do not count.
 
     Raises:
         DamagedData: the file cannot be read or lacks an array.
@@ -98,12 +104,12 @@ def load_pair(path: Path, ndim: int, params: Normalisation) -> Pair:
         )
     low, high = percentiles(image, params)
     kept = labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.int32)
-    return Pair(f"{path.parent.name}/{path.stem}", image, kept, low, high, find_objects(kept))
+    return Pair(f"{path.parent.name}/{path.stem}", image, kept, low, high, find_objects(kept, fragment))
 
 
-def load_pairs(files: Sequence[Path], ndim: int, params: Normalisation) -> list[Pair]:
+def load_pairs(files: Sequence[Path], ndim: int, params: Normalisation, fragment: int = 0) -> list[Pair]:
     """Reads all files into memory, in order."""
-    return [load_pair(path, ndim, params) for path in files]
+    return [load_pair(path, ndim, params, fragment) for path in files]
 
 
 def sampling_weights(pairs: Sequence[Pair]) -> np.ndarray:

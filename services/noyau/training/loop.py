@@ -18,6 +18,7 @@ from noyau.models.networks import VoteUNet, build
 from noyau.training.batches import Batch, BatchSource
 from noyau.training.checkpoint import CHECKPOINT_NAME, RunState, restore, save_checkpoint
 from noyau.training.config import TrainConfig
+from noyau.training.growth import inherit
 from noyau.training.losses import LossParts, VoteLoss
 from noyau.training.targets import Targets
 
@@ -44,6 +45,7 @@ class Loop:
         reporter: receives metrics and progress, and may stop the run (a checkpoint is written first).
         validator: returns metrics by name; None for no validation.
         clock: seconds, for the time budget.
+        parent: weights to start from instead of random ones; a checkpoint that is resumed replaces them.
     """
 
     def __init__(
@@ -53,13 +55,14 @@ class Loop:
         reporter: Reporter,
         validator: Validator | None = None,
         clock: Callable[[], float] = time.monotonic,
+        parent: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self._config, self._source, self._reporter, self._validator = config, source, reporter, validator
         self._clock = clock
         if config.threads:
             torch.set_num_threads(config.threads)
         self._device = _device(config.device)
-        self._state = _fresh_state(config, self._device)
+        self._state = _fresh_state(config, self._device, parent)
         self._loss = VoteLoss(float(config.network_arguments["offset_scale"]))
         self._sums: dict[str, float] = {}
         self._saved = 0.0
@@ -166,11 +169,13 @@ def _identity(config: TrainConfig) -> dict[str, Any]:
     return {"architecture": config.architecture, "arguments": config.network_arguments, "ndim": config.ndim}
 
 
-def _fresh_state(config: TrainConfig, device: torch.device) -> RunState:
+def _fresh_state(config: TrainConfig, device: torch.device, parent: Mapping[str, torch.Tensor] | None) -> RunState:
     # Only the initial weights come from torch's global generator; it is put back as it was.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = build(config.architecture, config.network_arguments)
+    if parent is not None:
+        inherit(network, parent)
     stride = network.total_stride
     if any(p % s for p, s in zip(config.patch_shape, stride, strict=True)):
         raise FailedPrecondition(f"The patch {config.patch_shape} is not a multiple of the network's stride {stride}.")

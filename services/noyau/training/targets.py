@@ -18,19 +18,26 @@ class Objects:
         ids: label values, ascending, shape (n,).
         centres: centroids in voxels, snapped into the object, shape (n, ndim), float64.
         radii: radii of the sphere (disc) of equal volume in voxels, shape (n,).
+        counted: whether the object is a nucleus to learn from, shape (n,); fragments are not.
     """
 
     ids: np.ndarray
     centres: np.ndarray
     radii: np.ndarray
+    counted: np.ndarray
 
 
-def find_objects(labels: np.ndarray) -> Objects:
-    """Centres and sizes of all objects. A centroid outside its object moves to the nearest voxel of the object."""
+def find_objects(labels: np.ndarray, fragment: int = 0) -> Objects:
+    """Centres and sizes of all objects. A centroid outside its object moves to the nearest voxel of the object.
+
+    Args:
+        labels: instance labels, 0 is background.
+        fragment: objects of fewer voxels do not count.
+    """
     ids, counts = np.unique(labels, return_counts=True)
     ids, counts = ids[ids > 0].astype(np.int64), counts[ids > 0]
     if len(ids) == 0:
-        return Objects(ids, np.zeros((0, labels.ndim)), np.zeros(0))
+        return Objects(ids, np.zeros((0, labels.ndim)), np.zeros(0), np.zeros(0, bool))
     centres = np.array(ndi.center_of_mass(labels > 0, labels, ids), dtype=np.float64).reshape(-1, labels.ndim)
     boxes = ndi.find_objects(labels)
     for row, label in enumerate(ids):
@@ -40,7 +47,7 @@ def find_objects(labels: np.ndarray) -> Objects:
             voxels = np.argwhere(labels[box] == label) + [s.start for s in box]
             centres[row] = voxels[((voxels - centres[row]) ** 2).sum(1).argmin()]
     ball = np.pi if labels.ndim == 2 else 4 * np.pi / 3
-    return Objects(ids, centres, (counts / ball) ** (1 / labels.ndim))
+    return Objects(ids, centres, (counts / ball) ** (1 / labels.ndim), counts >= fragment)
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,12 @@ _MIXED = 1e-3
 
 
 def make_targets(
-    labels: torch.Tensor, ids: np.ndarray, centres: np.ndarray, radii: np.ndarray, known: torch.Tensor
+    labels: torch.Tensor,
+    ids: np.ndarray,
+    centres: np.ndarray,
+    radii: np.ndarray,
+    known: torch.Tensor,
+    counted: np.ndarray | None = None,
 ) -> Targets:
     """Targets of one patch.
 
@@ -79,6 +91,7 @@ def make_targets(
         centres: their centres in this patch's voxels (they may lie outside the patch), shape (n, ndim).
         radii: their radii in this patch's voxels.
         known: bool (*spatial), False where the patch leaves the image.
+        counted: which objects count, shape (n,); the voxels of the others are as good as unknown. None for all.
     """
     ndim = labels.dim()
     size = int(max(labels.max().item(), ids.max(initial=0))) + 1
@@ -88,6 +101,8 @@ def make_targets(
         at = torch.as_tensor(ids, dtype=torch.int64)
         centre_of[at] = torch.as_tensor(centres, dtype=torch.float32)
         balance = (_REFERENCE_RADIUS / np.maximum(radii, 1.0)).clip(0.4, 2.5)
+        if counted is not None:
+            balance = balance * counted
         balance_of[at] = torch.as_tensor(balance, dtype=torch.float32)
     mask = labels > 0
     grid = torch.stack(torch.meshgrid(*(torch.arange(n) for n in labels.shape), indexing="ij")).float()

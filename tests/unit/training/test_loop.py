@@ -175,7 +175,7 @@ def test_a_patch_that_does_not_fit_the_stride_is_refused(configure):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"ndim": 4}, {"max_steps": None}, {"synthetic_fraction": 1.5}, {"patch": (32,)}, {"batch": 0}],
+    [{"ndim": 4}, {"max_steps": None}, {"synthetic_fraction": 1.5}, {"patch": (32,)}, {"batch": 0}, {"settle": 1.5}],
 )
 def test_nonsense_configurations_are_refused(configure, changes):
     with pytest.raises(InvalidInput):
@@ -232,3 +232,20 @@ def test_the_average_moves_by_its_share_and_copies_counters():
         two.num_batches_tracked += 7
     update_average(one, two, 0.9)
     assert torch.allclose(one.weight, torch.full((2,), 1.1)) and one.num_batches_tracked == 7
+
+
+def test_settling_takes_the_synthetic_share_down_with_the_steps(configure):
+    config = configure(max_steps=100, settle=0.25, synthetic_fraction=0.4)
+    assert [config.variety(step) for step in (0, 50, 100, 200)] == [1.0, 0.625, 0.25, 0.25]
+    with pytest.raises(InvalidInput, match="last step"):
+        configure(max_steps=None, minutes=1.0, settle=0.5)
+
+
+def test_a_run_starts_from_its_parents_weights(configure):
+    first = loop_of(configure()).run().network.state_dict()
+    config = configure("child", max_steps=1, lr=0.0)
+    pairs = load_pairs(find_files(config.data), 2, config.normalisation)
+    child = Loop(config, BatchSource(config, pairs), SilentReporter(), parent=first).run().network.state_dict()
+    for name, value in first.items():
+        if name.endswith(("weight", "bias")):
+            torch.testing.assert_close(child[name], value)

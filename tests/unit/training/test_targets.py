@@ -86,3 +86,18 @@ def test_unknown_voxels_have_no_weight():
     _, targets = targets_of(crescent(), known)
     assert not targets.foreground_weight[0, :, :10].any() and not targets.offset_weight[0, :, :10].any()
     assert targets.foreground_weight[0, :, 10:].all()
+
+
+def test_fragments_count_neither_as_nucleus_nor_as_background():
+    labels = np.zeros((24, 24), np.int64)
+    labels[4:12, 4:12] = 1
+    labels[18:20, 18:20] = 2
+    objects = find_objects(labels, fragment=5)
+    assert objects.counted.tolist() == [True, False]
+    tensor = torch.from_numpy(labels)
+    known = torch.ones_like(tensor, dtype=torch.bool)
+    found = make_targets(tensor, objects.ids, objects.centres, objects.radii, known, objects.counted)
+    assert bool((found.foreground_weight[0][tensor == 2] == 0).all())
+    assert bool((found.offset_weight[0][tensor == 2] == 0).all())
+    assert bool((found.foreground_weight[0][tensor != 2] > 0).all())
+    assert bool((found.offset_weight[0][tensor == 1] > 0).all())

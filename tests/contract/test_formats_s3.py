@@ -18,7 +18,8 @@ from noyau.domain.errors import (
 )
 from noyau.domain.geometry import Box, VoxelSize
 from noyau.domain.image import ImageRef
-from noyau.sinks import LabelSink, ResultSink, clean_leftovers, preflight
+from noyau.pipelines.staging import remove_staging
+from noyau.sinks import LabelSink, ResultSink, preflight
 from noyau.sources import list_labels, open_image, open_labels
 from noyau.sources.convert import convert
 from noyau.storage.options import StorageOptions
@@ -109,7 +110,7 @@ def test_what_a_killed_job_left_is_found_again_and_can_be_cleaned(
     again = LabelSink.create(image, "nuclei", like=info, access=access, job="job1")
     assert again.resumed
     np.testing.assert_array_equal(again.read(Box.of(SHAPE)), pixels)
-    assert clean_leftovers(image, access=access) == ["labels/.nuclei.job1.partial"]
+    remove_staging(image, "nuclei", "job1", access, image=image)
     assert [key for key in keys(access, image) if not key.startswith("labels/")] == before
 
 

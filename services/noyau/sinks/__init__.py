@@ -2,6 +2,6 @@
 
 from noyau.sinks.labels import LabelSink
 from noyau.sinks.results import ResultSink, ResultUris
-from noyau.sinks.target import Target, clean_leftovers, preflight, target_for
+from noyau.sinks.target import Target, preflight, target_for
 
-__all__ = ["LabelSink", "ResultSink", "ResultUris", "Target", "clean_leftovers", "preflight", "target_for"]
+__all__ = ["LabelSink", "ResultSink", "ResultUris", "Target", "preflight", "target_for"]

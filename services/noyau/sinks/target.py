@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from contextlib import suppress
 from uuid import uuid4
 
 from noyau.domain.access import AccessPolicy
-from noyau.domain.errors import AlreadyExists, InvalidInput, NotFound, NoyauError
+from noyau.domain.errors import AlreadyExists, InvalidInput, NoyauError
 from noyau.storage.groups import Group, is_array, read_group, write_group
 from noyau.storage.names import check_name
 from noyau.storage.options import StorageOptions
-from noyau.storage.replacing import discard
 from noyau.storage.store import Store
 
 ROOMS = ("labels", "tables", "noyau")
 """Groups of a target that hold results: label images, ngio tables, our files."""
-_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<job>[^.]+)\.(partial|old)")
 
 
 class Target:
@@ -195,27 +192,3 @@ def target_for(image: str, output: str | None, *, many: bool) -> str:
     start = next((i for i in range(len(parts) - 1, -1, -1) if ".zarr" in parts[i]), len(parts) - 1)
     stem, rest = parts[start].removesuffix(".zarr").removesuffix(".ome"), parts[start + 1 :]
     return f"{output.rstrip('/')}/{'_'.join([stem, *rest])}.ome.zarr"
-
-
-def clean_leftovers(target: str, *, access: AccessPolicy, active: Collection[str] = ()) -> list[str]:
-    """Removes what killed jobs left in a target, and puts back what they had set aside.
-
-    Args:
-        target: a group with results.
-        access: where may be written.
-        active: ids of jobs that still run; theirs stays.
-
-    Returns:
-        the keys that were cleaned.
-    """
-    with suppress(NotFound):
-        place = Target.open(target, access=access)
-        cleaned = []
-        for room in ROOMS:
-            for folder in place.store.folders(room):
-                found = _LEFTOVER.fullmatch(folder)
-                if found and found["job"] not in active:
-                    discard(place.store.child(room), found["name"], tag=found["job"])
-                    cleaned.append(f"{room}/{folder}")
-        return cleaned
-    return []

@@ -18,7 +18,8 @@ from noyau.domain.errors import (
 )
 from noyau.domain.geometry import Box
 from noyau.domain.image import ImageInfo
-from noyau.sinks import LabelSink, ResultSink, clean_leftovers, preflight, target_for
+from noyau.pipelines.staging import remove_staging
+from noyau.sinks import LabelSink, ResultSink, preflight, target_for
 from noyau.sources import open_labels
 
 Snapshot = Callable[[Path], dict[str, bytes]]
@@ -85,10 +86,10 @@ def test_leftovers_of_killed_jobs_are_removed_and_the_old_comes_back(
     LabelSink.create(str(image), "nuclei", like=info, access=access, job="killed", overwrite=True)
     LabelSink.create(str(image), "cells", like=info, access=access, job="running")
     (image / "labels" / "nuclei").rename(image / "labels" / ".nuclei.killed.old")
-    cleaned = clean_leftovers(str(image), access=access, active=["running"])
-    assert sorted(cleaned) == ["labels/.nuclei.killed.old", "labels/.nuclei.killed.partial"]
+    remove_staging(str(image), "nuclei", "killed", access, image=str(image))
     assert open_labels(str(image), name="nuclei", access=access).read(Box.of(info.shape)).max() == 0
-    clean_leftovers(str(image), access=access)
+    assert [path.name for path in (image / "labels").glob(".*.*")] == [".cells.running.partial"]
+    remove_staging(str(image), "cells", "running", access, image=str(image))
     assert snapshot(image) == before
 
 

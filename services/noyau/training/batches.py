@@ -13,10 +13,10 @@ import torch
 
 from noyau.domain.errors import InvalidInput
 from noyau.training.augmentation import augment, compress, empty_patch
-from noyau.training.config import AugmentConfig, TrainConfig
+from noyau.training.config import TrainConfig
 from noyau.training.dataset import Pair, sampling_weights
-from noyau.training.sampling import RawPatch, cut, draw_centre, draw_matrix
-from noyau.training.targets import Targets, make_targets
+from noyau.training.sampling import cut, draw_centre, draw_matrix
+from noyau.training.targets import Targets
 
 Batch = tuple[torch.Tensor, Targets]
 
@@ -37,6 +37,7 @@ class BatchSource:
         if not real and not synthetic:
             raise InvalidInput("There is no pair to train on.", "Check the data paths and the validation split.")
         self._config = config
+        self._objective = config.objective
         self._pools = [list(real), list(synthetic)]
         self._weights = [sampling_weights(pool) if pool else np.zeros(0) for pool in self._pools]
 
@@ -55,27 +56,21 @@ class BatchSource:
             patch = self._config.patch_shape
             matrix = np.eye(len(patch))
             raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
-            targets = _targets(raw, pair)
+            targets = self._objective.targets(raw, pair)
             crops.append(_stack([(compress(raw.image, self._config.normalisation), targets)]))
         return crops
 
     def _item(self, rng: np.random.Generator, config: TrainConfig) -> tuple[torch.Tensor, Targets]:
         patch = config.patch_shape
         if rng.random() < config.augment.empty:
-            return empty_patch(patch, rng, config.normalisation), _nothing(patch)
+            return empty_patch(patch, rng, config.normalisation), self._objective.nothing(patch)
         synthetic = bool(self._pools[1]) and (not self._pools[0] or rng.random() < config.synthetic_fraction)
         pool, weights = self._pools[synthetic], self._weights[synthetic]
         pair = pool[int(rng.choice(len(pool), p=weights))]
-        return _draw(pair, patch, rng, config.augment, config)
-
-
-def _draw(
-    pair: Pair, patch: tuple[int, ...], rng: np.random.Generator, wide: AugmentConfig, config: TrainConfig
-) -> tuple[torch.Tensor, Targets]:
-    matrix = draw_matrix(rng, len(patch), wide)
-    raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
-    targets = _targets(raw, pair)
-    return augment(raw.image, rng, wide, config.normalisation), targets
+        matrix = draw_matrix(rng, len(patch), config.augment)
+        raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
+        targets = self._objective.targets(raw, pair)
+        return augment(raw.image, rng, config.augment, config.normalisation), targets
 
 
 def _at_step(config: TrainConfig, step: int) -> TrainConfig:
@@ -83,17 +78,6 @@ def _at_step(config: TrainConfig, step: int) -> TrainConfig:
     variety = config.variety(step)
     wide = replace(config.augment, zoom_wide_share=config.augment.zoom_wide_share * variety)
     return replace(config, augment=wide, synthetic_fraction=config.synthetic_fraction * variety)
-
-
-def _targets(raw: RawPatch, pair: Pair) -> Targets:
-    objects = pair.objects
-    return make_targets(raw.labels, objects.ids, raw.centres, raw.radii, raw.known, objects.counted)
-
-
-def _nothing(patch: tuple[int, ...]) -> Targets:
-    """Targets of a patch without nuclei."""
-    zeros, ones = torch.zeros((1, *patch)), torch.ones((1, *patch))
-    return Targets(zeros, torch.zeros((len(patch), *patch)), ones, zeros.clone())
 
 
 def _stack(items: Sequence[tuple[torch.Tensor, Targets]]) -> Batch:

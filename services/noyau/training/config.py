@@ -9,6 +9,7 @@ from typing import Any
 from noyau.domain.errors import InvalidInput
 from noyau.domain.model import Normalisation
 from noyau.models.networks import default_arguments
+from noyau.training.objectives import VOTE, Objective, objective_for
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class TrainConfig:
         val_limit: validation images per validation while training (spread evenly over the set); 0 for all.
         resume: go on from the checkpoint in `out`.
         voxel_size: micrometres that the data has, z/y/x; None for a model that works in pixels.
+        decoder: what turns the network's answer into objects, and so decides what the network is trained to answer; see
+            `noyau.training.objectives`.
         architecture, arguments: the network; empty arguments take the shipped shape for `ndim`.
         parent: folder of a model package whose weights are the start; the network may be wider or deeper.
     """
@@ -108,6 +111,7 @@ class TrainConfig:
     val_limit: int = 6
     resume: bool = False
     voxel_size: tuple[float, float, float] | None = None
+    decoder: str = VOTE
     architecture: str = "vote-unet"
     arguments: dict[str, Any] = field(default_factory=dict)
     parent: Path | None = None
@@ -145,6 +149,11 @@ class TrainConfig:
     def network_arguments(self) -> dict[str, Any]:
         """The network's arguments, or those of the shipped shape."""
         return self.arguments or default_arguments(self.ndim)
+
+    @property
+    def objective(self) -> Objective:
+        """What the network is trained to answer."""
+        return objective_for(self.decoder, self.ndim, scale=float(self.network_arguments["offset_scale"]))
 
     def record(self) -> dict[str, Any]:
         """The run as JSON-ready data, for checkpoints and model cards."""

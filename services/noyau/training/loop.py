@@ -19,7 +19,7 @@ from noyau.training.batches import Batch, BatchSource
 from noyau.training.checkpoint import CHECKPOINT_NAME, RunState, restore, save_checkpoint
 from noyau.training.config import TrainConfig
 from noyau.training.growth import inherit
-from noyau.training.losses import LossParts, VoteLoss
+from noyau.training.losses import LossParts
 from noyau.training.targets import Targets
 
 Validator = Callable[[VoteUNet, int], Mapping[str, float]]
@@ -63,7 +63,7 @@ class Loop:
             torch.set_num_threads(config.threads)
         self._device = _device(config.device)
         self._state = _fresh_state(config, self._device, parent)
-        self._loss = VoteLoss(float(config.network_arguments["offset_scale"]))
+        self._loss = config.objective.loss
         self._sums: dict[str, float] = {}
         self._saved = 0.0
         if config.resume and (config.out / CHECKPOINT_NAME).exists():

@@ -34,7 +34,7 @@ def crop_figures(network: VoteUNet, crops: list[Batch]) -> dict[str, float]:
         common += float((truth & found).sum())
         union += float((truth | found).sum())
         where = targets.offset_weight > 0
-        distance = (output[:, 1:] - targets.offsets).square().sum(1, keepdim=True).sqrt()
+        distance = (output[:, targets.foreground.shape[1] :] - targets.offsets).square().sum(1, keepdim=True).sqrt()
         error += float(distance[where].sum())
         voxels += float(where.sum())
     return {"foreground_iou": common / max(union, 1.0), "offset_error": error / max(voxels, 1.0)}

@@ -68,6 +68,15 @@ class ModelInfo:
         stride: total stride of the network z/y/x; tile origins are multiples of it.
         tile: default tile core z/y/x on a CPU.
         decoder: e.g. `vote`, with its parameters.
+        kind: what the network answers: `vote`, or for a package of another maker `foreground`, `border` or `labels`,
+            whose objects are found window by window and then joined.
+        processing: how the input is prepared and the output understood, for a package of another maker; empty for
+            our own, which follow `normalisation`.
+        author: who made the model.
+        cite: what to cite, one text each.
+        parent: `name@version` of the model whose weights it started from.
+        registered: when and by whom it was put into the registry.
+        software: versions of what made it.
     """
 
     name: str
@@ -88,6 +97,13 @@ class ModelInfo:
     licence: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    kind: str = "vote"
+    processing: dict[str, Any] = field(default_factory=dict)
+    author: str = ""
+    cite: tuple[str, ...] = ()
+    parent: str = ""
+    registered: dict[str, Any] = field(default_factory=dict)
+    software: dict[str, str] = field(default_factory=dict)
 
     @property
     def ref(self) -> str:

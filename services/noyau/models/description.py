@@ -44,4 +44,5 @@ def _info_from(stored: dict[str, Any]) -> ModelInfo:
     values["normalisation"] = Normalisation(**{**normalisation, "clip": (low, high)})
     vote: dict[str, Any] = {k: as_index(v) if isinstance(v, list) else v for k, v in values["vote"].items()}
     values["vote"] = VoteParams(**vote)
+    values["cite"] = tuple(values.get("cite", ()))
     return ModelInfo(**values)

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from noyau.domain.errors import DamagedData, InvalidInput, NotFound
 from noyau.domain.intensity import percentiles
 from noyau.domain.model import Normalisation
 from noyau.training.targets import Objects, find_objects
+
+Kind = Literal["labels", "points", "boxes"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Pair:
         labels: instance labels of the same shape, 0 is background.
         low, high: percentile values of the whole image.
         objects: ids, centres and sizes of the labelled nuclei.
+        known: bool of the same shape, False where nobody said what is there; None where all is known.
+        kind: what the annotator drew. The labels of `points` and `boxes` are guessed shapes (see `weak_labels`), and
+            only what is certain about them is `known`.
+        specimen: images of one specimen are never on both sides of a split; empty where nobody asked.
     """
 
     name: str
@@ -35,6 +42,14 @@ class Pair:
     low: float
     high: float
     objects: Objects
+    known: np.ndarray | None = None
+    kind: Kind = "labels"
+    specimen: str = ""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every voxel is labelled by hand, so that whole images can be scored against it."""
+        return self.kind == "labels" and self.known is None
 
 
 def find_files(sources: Sequence[str]) -> list[Path]:

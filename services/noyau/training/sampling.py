@@ -22,7 +22,8 @@ class RawPatch:
         labels: int64 (*spatial), ids of the image.
         centres: of all objects of the image, in patch voxels, shape (n, ndim).
         radii: in patch voxels.
-        known: bool (*spatial), False outside the image (there the image is its reflection, the labels are 0).
+        known: bool (*spatial), False outside the image (there the image is its reflection, the labels are 0) and where
+            the annotation says nothing.
     """
 
     image: torch.Tensor
@@ -82,18 +83,24 @@ def cut(pair: Pair, patch: tuple[int, ...], matrix: np.ndarray, middle: np.ndarr
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
     position = grid @ torch.tensor(matrix.T, dtype=torch.float32) + torch.tensor(middle, dtype=torch.float32)
     extent = torch.tensor(pair.image.shape, dtype=torch.float32)
-    known = ((position >= -0.5) & (position <= extent - 0.5)).all(-1)
+    inside = ((position >= -0.5) & (position <= extent - 0.5)).all(-1)
     size = torch.tensor([s.stop - s.start for s in box], dtype=torch.float32)
     # grid_sample wants x, y, z in -1..1 over the outer edges of the voxels (align_corners=False).
     normal = ((position - torch.tensor(start, dtype=torch.float32)) * 2 + 1) / size - 1
     normal = normal.flip(-1)[None]
     image = torch.from_numpy(rescale(pair.image[box], pair.low, pair.high))[None, None]
-    labels = torch.from_numpy(pair.labels[box].astype(np.float32))[None, None]
     resampled = functional.grid_sample(image, normal, "bilinear", "reflection", align_corners=False)[0, 0]
-    nearest = functional.grid_sample(labels, normal, "nearest", "zeros", align_corners=False)[0, 0]
+    labels = _nearest(pair.labels[box], normal) * inside
+    known = inside if pair.known is None else inside & (_nearest(pair.known[box], normal) > 0)
     centres = (pair.objects.centres - middle) @ inverse.T + half
     zoom = abs(np.linalg.det(inverse)) ** (1 / ndim)
-    return RawPatch(resampled, (nearest * known).long(), centres, pair.objects.radii * zoom, known)
+    return RawPatch(resampled, labels.long(), centres, pair.objects.radii * zoom, known)
+
+
+def _nearest(values: np.ndarray, normal: torch.Tensor) -> torch.Tensor:
+    """Values at the nearest voxels, float32 (*spatial), 0 outside; exact for integers up to 2^24."""
+    stack = torch.from_numpy(values.astype(np.float32))[None, None]
+    return functional.grid_sample(stack, normal, "nearest", "zeros", align_corners=False)[0, 0]
 
 
 def _source_box(

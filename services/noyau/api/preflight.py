@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from math import isfinite, prod
 
 from noyau.api.ports import Models
+from noyau.api.preflight_training import TrainingChecks
 from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import InvalidInput, LimitExceeded
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import JobSpec, MeasureSpec, SegmentSpec
+from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
 
 MOST_THREADS = 1024
 LONGEST_URI = 4096
@@ -42,24 +44,44 @@ class Checks:
 
     def check(self, spec: JobSpec) -> None:
         """Raises the error that the job would end with."""
-        if not spec.images:
-            raise InvalidInput("The job names no image.", "Give at least one.")
-        if len(spec.images) > self.most_images:
-            raise LimitExceeded(
-                f"The job names {len(spec.images)} images; the limit is {self.most_images}.", "Submit several jobs."
-            )
+        if isinstance(spec, TrainSpec):
+            self._training.train(spec)
+            return
+        if isinstance(spec, SynthSpec):
+            self._training.synth(spec)
+            return
+        self._check_images(spec.images)
+        if isinstance(spec, SuggestSpec):
+            self._training.suggest(spec)
+            return
         _check_labels_name(spec.labels)
         if isinstance(spec, SegmentSpec):
             self._check_segment(spec)
         else:
             _check_channels(spec)
-        for image in spec.images:
-            _check_selection(image)
-            self.access.check(image.uri)
-            if spec.output is None:
-                self.access.check(image.uri, write=True)
         if spec.output is not None:
             self.access.check(spec.output, write=True)
+            return
+        for image in spec.images:
+            self.access.check(image.uri, write=True)
+
+    @property
+    def _training(self) -> TrainingChecks:
+        return TrainingChecks(
+            self.models, self.access, lambda device: self.device(device, "torch"), self.most_images,
+            self.most_tile_voxels,
+        )  # fmt: skip
+
+    def _check_images(self, images: tuple[ImageRef, ...]) -> None:
+        if not images:
+            raise InvalidInput("The job names no image.", "Give at least one.")
+        if len(images) > self.most_images:
+            raise LimitExceeded(
+                f"The job names {len(images)} images; the limit is {self.most_images}.", "Submit several jobs."
+            )
+        for image in images:
+            _check_selection(image)
+            self.access.check(image.uri)
 
     def _check_segment(self, spec: SegmentSpec) -> None:
         if spec.model is not None:

@@ -14,7 +14,7 @@ from noyau.commands.progress import ProgressView
 from noyau.commands.running import show_job_result
 from noyau.commands.showing import plain, show_json, show_line, show_table
 from noyau.domain.errors import InvalidInput, NoyauError
-from noyau.domain.jobs import Job, JobState
+from noyau.domain.jobs import Job, JobState, inputs_of
 
 JobId = Annotated[str, typer.Argument(help="Identifier of the job.")]
 LARGEST_PAGE = 1000
@@ -72,7 +72,7 @@ def show_job(
             ("created", _time(job.created)),
             ("started", _time(job.started)),
             ("finished", _time(job.finished)),
-            *(("image", image.uri) for image in job.spec.images),
+            *(("input", uri) for uri in inputs_of(job.spec)),
         ]
         if job.error is not None:
             rows.append(("error", f"{job.error.kind}: {job.error.cause} {job.error.remedy}".strip()))
@@ -126,7 +126,7 @@ def task_of(job: Job) -> str:
 def _row(job: Job) -> tuple[Any, ...]:
     nuclei = job.result.nuclei if job.result is not None else ""
     created = _time(job.created)
-    return (job.id, task_of(job), job.state.value, len(job.spec.images), nuclei, created, job.owner, job.group)
+    return (job.id, task_of(job), job.state.value, len(inputs_of(job.spec)), nuclei, created, job.owner, job.group)
 
 
 def _time(time: Any) -> str:

@@ -13,7 +13,7 @@ from noyau.commands.exits import PARTIAL, told
 from noyau.commands.progress import ProgressView
 from noyau.commands.showing import plain, show_json, show_line, show_table
 from noyau.domain.errors import NoyauError
-from noyau.domain.jobs import Job, JobSpec
+from noyau.domain.jobs import Job, JobResult, JobSpec, MeasureSpec, SegmentSpec
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ def run_job(spec: JobSpec, run: Run) -> None:
             show_json({"job": job}) if run.json else show_line(job.id)
             return
         show_job_result(job, run.json)
-        if job.result is not None and len(job.result.images) < len(spec.images):
+        wanted = len(spec.images) if isinstance(spec, SegmentSpec | MeasureSpec) else 0
+        if job.result is not None and len(job.result.images) < wanted:
             raise typer.Exit(PARTIAL)
 
 
@@ -79,6 +80,9 @@ def show_job_result(job: Job, json: bool) -> None:
     if result is None:
         show_line(f"Job {job.id} is {job.state.value}.")
         return
+    if result.models or result.files:
+        _show_products(result)
+        return
     columns = ["image", "nuclei", "median volume (µm³)", "labels", "table", "overview"]
     rows = [
         (
@@ -90,13 +94,26 @@ def show_job_result(job: Job, json: bool) -> None:
         for image in result.images
     ]
     show_table(columns, rows)
-    for warning in result.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+    _warn(result)
     model = f" with {result.model}" if result.model else ""
     show_line(
         f"{_count(result.nuclei, 'nucleus', 'nuclei')} in {_count(len(result.images), 'image', 'images')}{model}, "
         f"median volume {result.median_volume_um3:.4g} µm³"
     )
+
+
+def _show_products(result: JobResult) -> None:
+    """What a job made that is no result of one image: models, pictures, records."""
+    for model in result.models:
+        show_line(f"model {model}")
+    for uri in result.files:
+        show_line(uri)
+    _warn(result)
+
+
+def _warn(result: JobResult) -> None:
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from noyau.domain.geometry import Index3, VoxelSize
 from noyau.domain.image import ImageRef
+from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
 
 
 class JobState(StrEnum):
@@ -85,7 +86,16 @@ class MeasureSpec:
     overwrite: bool = False
 
 
-JobSpec = SegmentSpec | MeasureSpec
+JobSpec = SegmentSpec | MeasureSpec | TrainSpec | SuggestSpec | SynthSpec
+
+
+def inputs_of(spec: JobSpec) -> tuple[str, ...]:
+    """URIs of the images or datasets that a job reads; none for synthetic images."""
+    if isinstance(spec, TrainSpec):
+        return spec.data
+    if isinstance(spec, SynthSpec):
+        return ()
+    return tuple(image.uri for image in spec.images)
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,17 @@ class ImageResult:
 
 @dataclass(frozen=True)
 class JobResult:
-    """What a finished job produced."""
+    """What a finished job produced.
+
+    Attributes:
+        images: what was written per image.
+        nuclei: sum over the images.
+        median_volume_um3: over all nuclei, cubic micrometres (square micrometres in 2D).
+        model, model_digest: what the images were segmented with.
+        warnings: what the user should know.
+        models: registered models as `name@version`.
+        files: URIs of other things that were written (pictures, records, packages).
+    """
 
     images: tuple[ImageResult, ...] = ()
     nuclei: int = 0
@@ -120,6 +140,8 @@ class JobResult:
     model: str = ""
     model_digest: str = ""
     warnings: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from noyau.domain.errors import FailedPrecondition
 from noyau.domain.jobs import JobError, JobResult, JobSpec, MeasureSpec, SegmentSpec
+from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
 
-KINDS: MappingProxyType[str, type[JobSpec]] = MappingProxyType({"segment": SegmentSpec, "measure": MeasureSpec})
+KINDS: MappingProxyType[str, type[JobSpec]] = MappingProxyType(
+    {
+        "segment": SegmentSpec,
+        "measure": MeasureSpec,
+        "train": TrainSpec,
+        "suggest": SuggestSpec,
+        "synth": SynthSpec,
+    }
+)
 """Job kinds by name; the name is what the store keeps and what handlers are registered under."""
 
 

@@ -55,20 +55,24 @@ class ImageResult(_message.Message):
     def __init__(self, uri: _Optional[str] = ..., labels_uri: _Optional[str] = ..., table_uri: _Optional[str] = ..., overview_uri: _Optional[str] = ..., provenance_uri: _Optional[str] = ..., nuclei: _Optional[int] = ..., median_volume_um3: _Optional[float] = ...) -> None: ...
 
 class JobResult(_message.Message):
-    __slots__ = ("images", "nuclei", "median_volume_um3", "model", "model_digest", "warnings")
+    __slots__ = ("images", "nuclei", "median_volume_um3", "model", "model_digest", "warnings", "models", "files")
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     NUCLEI_FIELD_NUMBER: _ClassVar[int]
     MEDIAN_VOLUME_UM3_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     images: _containers.RepeatedCompositeFieldContainer[ImageResult]
     nuclei: int
     median_volume_um3: float
     model: str
     model_digest: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, images: _Optional[_Iterable[_Union[ImageResult, _Mapping]]] = ..., nuclei: _Optional[int] = ..., median_volume_um3: _Optional[float] = ..., model: _Optional[str] = ..., model_digest: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    models: _containers.RepeatedScalarFieldContainer[str]
+    files: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, images: _Optional[_Iterable[_Union[ImageResult, _Mapping]]] = ..., nuclei: _Optional[int] = ..., median_volume_um3: _Optional[float] = ..., model: _Optional[str] = ..., model_digest: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., models: _Optional[_Iterable[str]] = ..., files: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "spec", "state", "owner", "group", "priority", "idempotency_key", "attempts", "created", "started", "finished", "cancel_requested", "error", "result")

@@ -1,4 +1,5 @@
 from noyau.v1 import image_pb2 as _image_pb2
+from noyau.v1 import training_specs_pb2 as _training_specs_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -8,12 +9,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class JobSpec(_message.Message):
-    __slots__ = ("segment", "measure")
+    __slots__ = ("segment", "measure", "train", "suggest", "synth")
     SEGMENT_FIELD_NUMBER: _ClassVar[int]
     MEASURE_FIELD_NUMBER: _ClassVar[int]
+    TRAIN_FIELD_NUMBER: _ClassVar[int]
+    SUGGEST_FIELD_NUMBER: _ClassVar[int]
+    SYNTH_FIELD_NUMBER: _ClassVar[int]
     segment: SegmentSpec
     measure: MeasureSpec
-    def __init__(self, segment: _Optional[_Union[SegmentSpec, _Mapping]] = ..., measure: _Optional[_Union[MeasureSpec, _Mapping]] = ...) -> None: ...
+    train: _training_specs_pb2.TrainSpec
+    suggest: _training_specs_pb2.SuggestSpec
+    synth: _training_specs_pb2.SynthSpec
+    def __init__(self, segment: _Optional[_Union[SegmentSpec, _Mapping]] = ..., measure: _Optional[_Union[MeasureSpec, _Mapping]] = ..., train: _Optional[_Union[_training_specs_pb2.TrainSpec, _Mapping]] = ..., suggest: _Optional[_Union[_training_specs_pb2.SuggestSpec, _Mapping]] = ..., synth: _Optional[_Union[_training_specs_pb2.SynthSpec, _Mapping]] = ...) -> None: ...
 
 class SegmentSpec(_message.Message):
     __slots__ = ("images", "model", "labels", "output", "voxel_size", "diameter", "tile", "batch", "device", "backend", "foreground", "min_volume", "skip_measurement", "overwrite", "workers", "fill_missing")

@@ -24,12 +24,14 @@ from noyau.domain.jobs import (
     Job,
     JobError,
     JobResult,
+    JobSpec,
     JobState,
     MeasureSpec,
     SegmentSpec,
 )
 from noyau.domain.model import ModelInfo, Normalisation, VoteParams
-from noyau.v1 import image_pb2, jobs_pb2, preview_pb2, specs_pb2
+from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
+from noyau.v1 import image_pb2, jobs_pb2, preview_pb2, specs_pb2, training_specs_pb2
 
 text = st.text(st.characters(codec="utf-8"), max_size=20)
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
@@ -70,7 +72,65 @@ measures = st.builds(
     voxel_size=maybe | voxel_sizes,
     overwrite=st.booleans(),
 )
-specs = segments | measures
+json_values = st.recursive(
+    st.none() | st.booleans() | text | st.integers(-(2**50), 2**50) | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+    max_leaves=8,
+)
+records = st.dictionaries(text, json_values, max_size=3)
+counts = st.integers(1, 2**31 - 1)
+trainings = st.builds(
+    TrainSpec,
+    name=text,
+    data=st.lists(text, max_size=3).map(tuple),
+    parent=maybe | text,
+    mode=st.sampled_from(["scratch", "finetune", "pretrain"]),
+    ndim=maybe | whole,
+    voxel_size=maybe | voxel_sizes,
+    val=st.lists(text, max_size=3).map(tuple),
+    val_percent=whole,
+    minutes=maybe | real,
+    steps=maybe | large,
+    synthetic_count=whole,
+    synthetic_fraction=real,
+    overrides=records,
+    labels=names,
+    device=names,
+    processes=counts,
+    seed=large,
+    on_bad_pair=st.sampled_from(["stop", "skip"]),
+    alias=maybe | text,
+    description=text,
+    licence=text,
+)
+suggestions = st.builds(
+    SuggestSpec,
+    images=st.lists(images, max_size=3).map(tuple),
+    output=text,
+    model=maybe | text,
+    count=counts,
+    crop=maybe | sizes,
+    voxel_size=maybe | voxel_sizes,
+    device=names,
+    seed=large,
+    overwrite=st.booleans(),
+)
+syntheses = st.builds(
+    SynthSpec,
+    output=text,
+    ndim=counts,
+    count=counts,
+    recipe=names,
+    seed=large,
+    voxel_size=maybe | voxel_sizes,
+    shape=maybe | sizes,
+    previews=st.booleans(),
+    nuclei=maybe | whole,
+    density=maybe | real,
+    fmt=maybe | text,
+    overwrite=st.booleans(),
+)
+specs = segments | measures | trainings | suggestions | syntheses
 errors = st.builds(JobError, st.sampled_from([kind.value for kind in ErrorKind]), text, text)
 image_results = st.builds(ImageResult, text, text, text, text, text, large, real)
 results = st.builds(
@@ -80,6 +140,8 @@ results = st.builds(
     real,
     text,
     text,
+    st.lists(text, max_size=2).map(tuple),
+    st.lists(text, max_size=2).map(tuple),
     st.lists(text, max_size=2).map(tuple),
 )
 jobs = st.builds(
@@ -102,9 +164,22 @@ jobs = st.builds(
 
 
 @given(specs)
-def test_specs(spec: SegmentSpec | MeasureSpec) -> None:
+def test_specs(spec: JobSpec) -> None:
     message = specs_pb2.JobSpec.FromString(spec_to_wire(spec).SerializeToString())
     assert spec_from_wire(message) == spec
+
+
+def test_a_training_without_a_mode_goes_by_its_parent() -> None:
+    message = specs_pb2.JobSpec(train=training_specs_pb2.TrainSpec(name="a"))
+    assert spec_from_wire(message) == TrainSpec("a")
+    message.train.parent = "nuclei-3d"
+    assert spec_from_wire(message) == TrainSpec("a", parent="nuclei-3d", mode="finetune")
+
+
+def test_modes_of_a_newer_version_are_refused() -> None:
+    for train in (training_specs_pb2.TrainSpec(mode=17), training_specs_pb2.TrainSpec(on_bad_pair=9)):
+        with pytest.raises(InvalidInput, match=r"17 is no mode|9 is no way"):
+            spec_from_wire(specs_pb2.JobSpec(train=train))
 
 
 @given(jobs)
@@ -131,14 +206,6 @@ def test_events(kind: EventKind, payload: dict[str, Any]) -> None:
 
 def test_every_kind_of_event_is_covered() -> None:
     assert {kind for kind, _ in PAYLOADS} == set(EventKind)
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | text | st.integers(-(2**50), 2**50) | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
-    max_leaves=8,
-)
-records = st.dictionaries(text, json_values, max_size=3)
 
 
 @given(records, records, records, maybe | voxel_sizes)

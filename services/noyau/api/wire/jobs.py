@@ -67,6 +67,8 @@ def result_to_wire(result: JobResult | None) -> jobs_pb2.JobResult | None:
         model=result.model,
         model_digest=result.model_digest,
         warnings=result.warnings,
+        models=result.models,
+        files=result.files,
     )
 
 
@@ -89,6 +91,8 @@ def result_from_wire(message: jobs_pb2.JobResult) -> JobResult:
         model=message.model,
         model_digest=message.model_digest,
         warnings=tuple(message.warnings),
+        models=tuple(message.models),
+        files=tuple(message.files),
     )
 
 

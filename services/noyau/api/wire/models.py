@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
-
 from noyau.api.wire.images import size_from_wire, size_to_wire, voxel_size_from_wire, voxel_size_to_wire
+from noyau.api.wire.structs import struct_from_wire, struct_to_wire
 from noyau.domain.model import ModelInfo, Normalisation, VoteParams
 from noyau.v1 import models_pb2
 
@@ -21,7 +16,7 @@ def model_to_wire(info: ModelInfo) -> models_pb2.Model:
         digest=info.digest,
         ndim=info.ndim,
         architecture=info.architecture,
-        arguments=_struct(info.arguments),
+        arguments=struct_to_wire(info.arguments),
         voxel_size=voxel_size_to_wire(info.voxel_size),
         diameter=info.diameter,
         halo=size_to_wire(info.halo),
@@ -34,8 +29,8 @@ def model_to_wire(info: ModelInfo) -> models_pb2.Model:
         vote=_vote_to_wire(info.vote),
         description=info.description,
         licence=info.licence,
-        metrics=_struct(info.metrics),
-        training=_struct(info.training),
+        metrics=struct_to_wire(info.metrics),
+        training=struct_to_wire(info.training),
     )
 
 
@@ -47,7 +42,7 @@ def model_from_wire(message: models_pb2.Model) -> ModelInfo:
         digest=message.digest,
         ndim=message.ndim,
         architecture=message.architecture,
-        arguments=_mapping(message.arguments),
+        arguments=struct_from_wire(message.arguments),
         voxel_size=voxel_size_from_wire(message.voxel_size) if message.HasField("voxel_size") else None,
         diameter=message.diameter,
         halo=size_from_wire(message.halo),
@@ -58,8 +53,8 @@ def model_from_wire(message: models_pb2.Model) -> ModelInfo:
         vote=_vote_from_wire(message.vote),
         description=message.description,
         licence=message.licence,
-        metrics=_mapping(message.metrics),
-        training=_mapping(message.training),
+        metrics=struct_from_wire(message.metrics),
+        training=struct_from_wire(message.training),
     )
 
 
@@ -85,37 +80,3 @@ def _vote_from_wire(message: models_pb2.VoteParams) -> VoteParams:
         max_offset=size_from_wire(message.max_offset),
         min_voxels=message.min_voxels,
     )
-
-
-def _struct(values: Mapping[str, Any]) -> Struct:
-    message = Struct()
-    json_format.ParseDict(_plain(values), message)
-    return message
-
-
-def _plain(value: Any) -> Any:
-    """Lists for tuples and strings for what JSON has no word for, so that no package can break the answer."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float) and value == value and abs(value) != float("inf"):
-        return value
-    return str(value)
-
-
-def _mapping(message: Struct) -> dict[str, Any]:
-    return {key: _whole(item) for key, item in json_format.MessageToDict(message).items()}
-
-
-def _whole(value: Any) -> Any:
-    """A Struct knows only floats; whole numbers become ints again."""
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value

@@ -12,8 +12,17 @@ from noyau.api.wire.images import (
     voxel_size_from_wire,
     voxel_size_to_wire,
 )
+from noyau.api.wire.training_specs import (
+    suggest_from_wire,
+    suggest_to_wire,
+    synth_from_wire,
+    synth_to_wire,
+    train_from_wire,
+    train_to_wire,
+)
 from noyau.domain.errors import InvalidInput
 from noyau.domain.jobs import JobSpec, MeasureSpec, SegmentSpec
+from noyau.domain.training_jobs import SuggestSpec, TrainSpec
 from noyau.v1 import specs_pb2
 
 DEFAULT_LABELS = "nuclei"
@@ -22,18 +31,31 @@ DEFAULT_LABELS = "nuclei"
 def spec_to_wire(spec: JobSpec) -> specs_pb2.JobSpec:
     if isinstance(spec, SegmentSpec):
         return specs_pb2.JobSpec(segment=_segment_to_wire(spec))
-    return specs_pb2.JobSpec(measure=_measure_to_wire(spec))
+    if isinstance(spec, MeasureSpec):
+        return specs_pb2.JobSpec(measure=_measure_to_wire(spec))
+    if isinstance(spec, TrainSpec):
+        return specs_pb2.JobSpec(train=train_to_wire(spec))
+    if isinstance(spec, SuggestSpec):
+        return specs_pb2.JobSpec(suggest=suggest_to_wire(spec))
+    return specs_pb2.JobSpec(synth=synth_to_wire(spec))
 
 
 def spec_from_wire(message: specs_pb2.JobSpec) -> JobSpec:
     """Raises InvalidInput where the message names no task that this service knows, or a voxel size is not positive."""
-    task = message.WhichOneof("task")
-    if task == "segment":
-        return _segment_from_wire(message.segment)
-    if task == "measure":
-        return _measure_from_wire(message.measure)
+    match message.WhichOneof("task"):
+        case "segment":
+            return _segment_from_wire(message.segment)
+        case "measure":
+            return _measure_from_wire(message.measure)
+        case "train":
+            return train_from_wire(message.train)
+        case "suggest":
+            return suggest_from_wire(message.suggest)
+        case "synth":
+            return synth_from_wire(message.synth)
     raise InvalidInput(
-        "The job names no task that this service knows.", "Set one of the fields segment or measure of JobSpec."
+        "The job names no task that this service knows.",
+        "Set one of the fields segment, measure, train, suggest or synth of JobSpec.",
     )
 
 

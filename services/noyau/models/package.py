@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from noyau.domain.errors import DamagedData
 from noyau.domain.model import ModelInfo
 from noyau.models.description import FORMAT, MODEL_FILE, WEIGHTS_FILE, read_info
-from noyau.models.networks import VoteUNet, build
+from noyau.models.networks import DenseNetwork, build
 
 CARD_FILE = "README.md"
 
@@ -25,7 +25,7 @@ class LoadedModel:
     """A model that is ready to run: its description and the network in eval mode, float32, on the CPU."""
 
     info: ModelInfo
-    network: VoteUNet
+    network: DenseNetwork
 
 
 def digest_of(weights: bytes) -> str:

@@ -7,10 +7,10 @@ import copy
 import torch
 from torch import nn
 
-from noyau.models.networks import VoteUNet
+from noyau.models.networks import DenseNetwork
 
 
-def receptive_radius(network: VoteUNet) -> tuple[int, ...]:
+def receptive_radius(network: DenseNetwork) -> tuple[int, ...]:
     """Largest distance, per axis, between an output voxel and an input voxel that can influence it.
 
     Every weight is made positive and every norm the identity, so that no path is silent or cancels; the support of
@@ -24,13 +24,20 @@ def receptive_radius(network: VoteUNet) -> tuple[int, ...]:
     return tuple(_axis_radius(probe, network.total_stride, axis) for axis in range(network.ndim))
 
 
-def halo_for(network: VoteUNet) -> tuple[int, ...]:
-    """The receptive radius rounded up to a multiple of the total stride: the margin that makes tiles exact."""
-    radii = receptive_radius(network)
+# Overlap of the tiles of a network that sees its whole window: no margin makes them exact, some makes seams rare.
+_UNBOUNDED_MARGIN = 16
+
+
+def halo_for(network: DenseNetwork) -> tuple[int, ...]:
+    """The receptive radius rounded up to a multiple of the total stride: the margin that makes tiles exact.
+
+    A network that is not bounded has no such margin; for it this is an overlap that keeps seams rare.
+    """
+    radii = receptive_radius(network) if network.bounded else (_UNBOUNDED_MARGIN,) * network.ndim
     return tuple(-(-r // s) * s for r, s in zip(radii, network.total_stride, strict=True))
 
 
-def _positive(network: VoteUNet) -> VoteUNet:
+def _positive(network: DenseNetwork) -> DenseNetwork:
     probe = copy.deepcopy(network).to(device="cpu", dtype=torch.float64).eval()
     for module in probe.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
@@ -41,7 +48,7 @@ def _positive(network: VoteUNet) -> VoteUNet:
     return probe
 
 
-def _axis_radius(probe: VoteUNet, stride: tuple[int, ...], axis: int) -> int:
+def _axis_radius(probe: DenseNetwork, stride: tuple[int, ...], axis: int) -> int:
     """The radius along one axis; the probe is one coarse cell thin along the others, which keeps it small."""
     cells = 16
     while True:
@@ -52,7 +59,7 @@ def _axis_radius(probe: VoteUNet, stride: tuple[int, ...], axis: int) -> int:
         cells *= 2
 
 
-def _reach(probe: VoteUNet, stride: tuple[int, ...], axis: int, cells: int, phase: int) -> int:
+def _reach(probe: DenseNetwork, stride: tuple[int, ...], axis: int, cells: int, phase: int) -> int:
     """Distance to the furthest input voxel that influences the output voxel at `phase` of the middle cell."""
     shape, at = list(stride), [0] * len(stride)
     shape[axis] = cells * stride[axis]

@@ -11,7 +11,7 @@ from noyau.domain.geometry import Box, as_index
 from noyau.domain.intensity import normalise
 from noyau.domain.model import ModelInfo
 from noyau.inference.torch_backend import TorchBackend
-from noyau.models.networks import VoteUNet
+from noyau.models.networks import DenseNetwork
 from noyau.planning.reflect import read_reflected
 from noyau.training.dataset import Pair
 from noyau.training.loop import Validator
@@ -30,7 +30,7 @@ def image_validator(pairs: Sequence[Pair], describe: ModelInfo, inner: Validator
         inner: another validator whose figures are reported as well.
     """
 
-    def validate(network: VoteUNet, step: int) -> Mapping[str, float]:
+    def validate(network: DenseNetwork, step: int) -> Mapping[str, float]:
         backend = TorchBackend(network, describe.ndim, next(network.parameters()).device.type)
         scores = [score(_as_volume(p.labels), segment_pair(backend, p, describe), _THRESHOLDS) for p in pairs]
         pooled = pool(scores)

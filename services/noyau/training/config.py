@@ -8,8 +8,8 @@ from typing import Any
 
 from noyau.domain.errors import InvalidInput
 from noyau.domain.model import Normalisation
-from noyau.models.networks import default_arguments
-from noyau.training.objectives import VOTE, Objective, objective_for
+from noyau.models.networks import arguments_for
+from noyau.training.objectives import VOTE, Objective, answer_arguments, objective_for
 
 
 @dataclass(frozen=True)
@@ -147,13 +147,15 @@ class TrainConfig:
 
     @property
     def network_arguments(self) -> dict[str, Any]:
-        """The network's arguments, or those of the shipped shape."""
-        return self.arguments or default_arguments(self.ndim)
+        """The network's arguments, or those of the shipped shape, with what the objective asks of its answer."""
+        shape = self.arguments or arguments_for(self.architecture, self.ndim)
+        return shape if self.decoder == VOTE else {**shape, **answer_arguments(self.objective)}
 
     @property
     def objective(self) -> Objective:
         """What the network is trained to answer."""
-        return objective_for(self.decoder, self.ndim, scale=float(self.network_arguments["offset_scale"]))
+        shape = self.arguments or arguments_for(self.architecture, self.ndim)
+        return objective_for(self.decoder, self.ndim, scale=float(shape["offset_scale"]))
 
     def record(self) -> dict[str, Any]:
         """The run as JSON-ready data, for checkpoints and model cards."""

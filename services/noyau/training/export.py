@@ -6,7 +6,7 @@ from typing import Any
 
 from noyau.domain.geometry import Index3, VoxelSize
 from noyau.domain.model import ModelInfo, VoteParams
-from noyau.models.networks import VoteUNet
+from noyau.models.networks import DenseNetwork
 from noyau.models.receptive_field import halo_for
 from noyau.training.config import TrainConfig
 
@@ -41,7 +41,7 @@ _RECORDED = (
 )  # fmt: skip
 
 
-def describe(config: TrainConfig, network: VoteUNet, version: str, step: int, elapsed: float) -> ModelInfo:
+def describe(config: TrainConfig, network: DenseNetwork, version: str, step: int, elapsed: float) -> ModelInfo:
     """The description of a trained network, with the exact halo; its digest is filled in when it is packaged.
 
     Args:

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from noyau.domain.errors import FailedPrecondition
-from noyau.models.networks import VoteUNet
+from noyau.models.networks import DenseNetwork
 
 # The last norm of a residual block: a block whose last norm is zero adds nothing.
 _LAST_NORM = re.compile(r"levels\.\d+\.down\.\d+\.second\..*N\.weight")
 
 
-def inherit(network: VoteUNet, parent: Mapping[str, torch.Tensor]) -> None:
+def inherit(network: DenseNetwork, parent: Mapping[str, torch.Tensor]) -> None:
     """Copies the parent's weights into `network`, in place, so that both compute the same function at first.
 
     Where the network is wider, the parent's channels come first and do not listen to the new ones; residual blocks

@@ -14,7 +14,7 @@ import torch
 
 from noyau.domain.errors import FailedPrecondition
 from noyau.domain.progress import Reporter
-from noyau.models.networks import VoteUNet, build
+from noyau.models.networks import DenseNetwork, build
 from noyau.training.batches import Batch, BatchSource
 from noyau.training.checkpoint import CHECKPOINT_NAME, RunState, restore, save_checkpoint
 from noyau.training.config import TrainConfig
@@ -22,7 +22,7 @@ from noyau.training.growth import inherit
 from noyau.training.losses import LossParts
 from noyau.training.targets import Targets
 
-Validator = Callable[[VoteUNet, int], Mapping[str, float]]
+Validator = Callable[[DenseNetwork, int], Mapping[str, float]]
 
 _REPORT_EVERY = 25
 
@@ -31,7 +31,7 @@ _REPORT_EVERY = 25
 class TrainResult:
     """What a run ended with: the averaged network in eval mode, and how far it came."""
 
-    network: VoteUNet
+    network: DenseNetwork
     step: int
     elapsed: float
 
@@ -205,7 +205,7 @@ def _to_device(targets: Targets, device: torch.device) -> Targets:
     )
 
 
-def _as_network(module: torch.nn.Module) -> VoteUNet:
-    if not isinstance(module, VoteUNet):
-        raise TypeError(f"expected a VoteUNet, got {type(module).__name__}")
+def _as_network(module: torch.nn.Module) -> DenseNetwork:
+    if not isinstance(module, DenseNetwork):
+        raise TypeError(f"expected a dense network, got {type(module).__name__}")
     return module

@@ -7,7 +7,7 @@ say and `Targets.offsets` what the others should, so that batches, devices and t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -85,6 +85,11 @@ def empty_targets(patch: tuple[int, ...], logits: int, channels: int) -> Targets
     """All background, all of it known, and nothing to regress."""
     ones, zeros = torch.ones((1, *patch)), torch.zeros((1, *patch))
     return Targets(torch.zeros((logits, *patch)), torch.zeros((channels - logits, *patch)), ones, zeros)
+
+
+def answer_arguments(objective: Objective) -> dict[str, Any]:
+    """What a network must be told to answer so: arguments of any architecture."""
+    return {"channels": objective.channels, "logits": objective.logits, "offset_scale": objective.scale}
 
 
 def objective_for(name: str, ndim: int, *, scale: float) -> Objective:

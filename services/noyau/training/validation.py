@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from noyau.models.networks import VoteUNet
+from noyau.models.networks import DenseNetwork
 from noyau.training.batches import Batch, BatchSource
 from noyau.training.loop import Validator
 
@@ -15,14 +15,14 @@ def crop_validator(source: BatchSource, count: int) -> Validator:
     """A validator over `count` fixed crops without augmentation."""
     crops = source.fixed_crops(count)
 
-    def validate(network: VoteUNet, step: int) -> Mapping[str, float]:
+    def validate(network: DenseNetwork, step: int) -> Mapping[str, float]:
         return crop_figures(network, crops)
 
     return validate
 
 
 @torch.inference_mode()
-def crop_figures(network: VoteUNet, crops: list[Batch]) -> dict[str, float]:
+def crop_figures(network: DenseNetwork, crops: list[Batch]) -> dict[str, float]:
     """Pooled foreground IoU at probability 0.5 and mean offset error (voxels) over all foreground voxels."""
     common = union = voxels = 0.0
     error = 0.0

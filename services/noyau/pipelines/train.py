@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import IO
-
-import torch
+from typing import IO, Any
 
 from noyau.domain.errors import NoyauError
 from noyau.domain.geometry import VoxelSize
@@ -71,8 +69,8 @@ def package_run(config: TrainConfig, result: TrainResult) -> ModelInfo:
     return write_package(folder, info, network.state_dict(), plain_card(info))
 
 
-def _parent_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Weights of a model package by name, checked against its digest."""
+def _parent_weights(folder: Path) -> dict[str, Any]:
+    """Tensors of a model package by name, checked against its digest."""
     return dict(read_package(folder).network.state_dict())
 
 

@@ -4,11 +4,12 @@ import json
 
 import pytest
 import torch
-from noyau.domain.errors import DamagedData, NotFound
+from noyau.domain.errors import DamagedData, LimitExceeded, NotFound
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.model import ModelInfo, Normalisation, VoteParams
 from noyau.models.networks import build
-from noyau.models.package import read_info, read_package, write_package
+from noyau.models.package import digest_of, read_info, read_package, write_package
+from safetensors.torch import save
 
 ARGUMENTS = {"ndim": 2, "levels": [{"channels": 4, "stride": [1, 1], "down": [[3, 3]], "up": [[3, 3]]}]}
 
@@ -73,11 +74,45 @@ def test_missing_weights_are_named(folder):
         read_package(folder)
 
 
-def test_weights_of_another_network_are_refused(folder):
-    other = {"ndim": 2, "levels": [{**ARGUMENTS["levels"][0], "channels": 8}]}
-    write_package(folder, describe(), build("vote-unet", other).state_dict(), "")
+OTHER = {"ndim": 2, "levels": [{**ARGUMENTS["levels"][0], "channels": 8}]}
+
+
+def test_weights_of_another_network_are_not_packed(folder):
+    with pytest.raises(DamagedData, match="do not fit the network"):
+        write_package(folder, describe(), build("vote-unet", OTHER).state_dict(), "")
+    assert not folder.exists()
+
+
+def test_weights_of_another_network_are_refused(folder, tmp_path):
+    write_package(folder, describe(), build("vote-unet", ARGUMENTS).state_dict(), "")
+    weights = save(dict(build("vote-unet", OTHER).state_dict()))
+    (folder / "weights.safetensors").write_bytes(weights)
+    stored = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps({**stored, "digest": digest_of(weights)}))
     with pytest.raises(DamagedData, match="do not fit the network"):
         read_package(folder)
+
+
+def test_a_network_that_gives_nan_is_not_packed(folder):
+    state = build("vote-unet", ARGUMENTS).state_dict()
+    state["head.conv.bias"][0] = float("nan")
+    with pytest.raises(DamagedData, match="not numbers"):
+        write_package(folder, describe(), state, "")
+    assert not folder.exists()
+
+
+def test_a_full_disk_leaves_the_earlier_package(small_disk):
+    folder = small_disk / "tiny" / "1"
+    write_package(folder, describe(), build("vote-unet", ARGUMENTS).state_dict(), "# first\n")
+    with pytest.raises(LimitExceeded, match="no space"):
+        write_package(folder, describe(), build("vote-unet", ARGUMENTS).state_dict(), "x" * 300_000)
+    assert (folder / "README.md").read_text() == "# first\n"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "README.md",
+        "model.json",
+        "selftest.npz",
+        "weights.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 2}', '{"format": 1, "name": "x"}'])

@@ -12,7 +12,7 @@ from noyau.domain.progress import Reporter
 from noyau.training.synthetic.recipe import recipe_named
 from noyau.training.synthetic.volume import generate
 
-DEFAULT_RECIPES = {3: ("embryo", "wide", "tissue", "wide"), 2: ("culture_2d", "wide")}
+DEFAULT_RECIPES = {3: ("embryo", "wide", "embryo", "tissue"), 2: ("culture_2d", "wide")}
 _SHAPES: dict[int, Index3] = {3: (40, 128, 128), 2: (1, 320, 320)}
 _DEFAULT_VOXEL = VoxelSize(1.75, 0.8, 0.8)
 # A 2D model works in pixels, so its training images come at many pixel sizes (micrometres, log-uniform).

@@ -31,7 +31,9 @@ class Raster:
     second: np.ndarray
 
 
-def rasterise(nuclei: Sequence[Nucleus], shape: Index3, voxel: VoxelSize) -> Raster:
+def rasterise(
+    nuclei: Sequence[Nucleus], shape: Index3, voxel: VoxelSize, margin: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> Raster:
     """Rasterises each nucleus in its bounding box.
 
     Where two overlap, the voxel goes to the one in which it lies deeper, so they share a face, as touching nuclei do.
@@ -40,15 +42,17 @@ def rasterise(nuclei: Sequence[Nucleus], shape: Index3, voxel: VoxelSize) -> Ras
         nuclei: shapes in micrometres; the centre of voxel 0 is at 0.5 voxel.
         shape: z/y/x voxels.
         voxel: micrometres.
+        margin: micrometres z/y/x by which every nucleus is larger than its shape says.
     """
     labels = np.zeros(shape, np.int32)
     level = np.full(shape, FARTHEST, np.float32)
     second = np.full(shape, FARTHEST, np.float32)
     for number, nucleus in enumerate(nuclei, start=1):
-        box = nucleus.box(shape, voxel)
+        growth = nucleus.growth(margin)
+        box = nucleus.box(shape, voxel, growth)
         if box.voxels == 0:
             continue
-        own = _level(nucleus, box.slices, voxel, flat=shape[0] == 1)
+        own = _level(nucleus, box.slices, voxel, shape[0] == 1, growth)
         best, next_best, ids = level[box.slices], second[box.slices], labels[box.slices]
         nearer = own < best
         np.copyto(next_best, np.where(nearer, best, np.minimum(next_best, own)))
@@ -71,8 +75,12 @@ def voxel_offsets(
     return steps[0][:, None, None], steps[1][None, :, None], steps[2][None, None, :]
 
 
-def _level(nucleus: Nucleus, slices: tuple[slice, slice, slice], voxel: VoxelSize, flat: bool) -> np.ndarray:
-    q = nucleus.unit_coordinates(voxel_offsets(nucleus, slices, voxel, flat))
+def _level(
+    nucleus: Nucleus, slices: tuple[slice, slice, slice], voxel: VoxelSize, flat: bool, growth: np.ndarray
+) -> np.ndarray:
+    z, y, x = voxel_offsets(nucleus, slices, voxel, flat)
+    a, b, c = growth.astype(np.float32)
+    q = nucleus.unit_coordinates((z / a, y / b, x / c))
     rho = np.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2)
     near = np.flatnonzero(rho < FARTHEST)
     radius = np.maximum(rho.ravel()[near], np.float32(1e-6))

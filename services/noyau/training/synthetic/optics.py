@@ -49,7 +49,7 @@ def draw_optics(rng: np.random.Generator, ranges: OpticsRanges, diameter: float)
         attenuation=uniform(rng, ranges.attenuation),
         from_top=bool(rng.random() < 0.5),
         psf=psf,
-        elongation=max(1.0, min(uniform(rng, ranges.elongation), 0.22 * diameter / psf)),
+        elongation=max(1.0, min(uniform(rng, ranges.elongation), ranges.coarsest * diameter / psf)),
         tail=uniform(rng, ranges.tail),
         defocus=uniform(rng, ranges.defocus),
         photons=photons,

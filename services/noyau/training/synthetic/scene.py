@@ -78,6 +78,8 @@ def _draw_record(
         "mitotic": uniform(rng, ranges.mitotic),
         "pyknotic": uniform(rng, ranges.pyknotic),
         "debris": uniform(rng, ranges.debris),
+        "outline": uniform(rng, ranges.outline),
+        "outline_axial": uniform(rng, ranges.outline_axial),
     }
 
 

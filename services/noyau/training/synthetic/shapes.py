@@ -56,11 +56,16 @@ class Nucleus:
             return float(np.pi * self.radii[1] * self.radii[2])
         return float(4 / 3 * np.pi * self.radii.prod())
 
-    def box(self, shape: Index3, voxel: VoxelSize) -> Box:
-        """Voxels that the nucleus may cover, clipped to the volume."""
-        size = np.array(tuple(voxel))
-        low = np.floor((self.centre - self.reach) / size)
-        high = np.ceil((self.centre + self.reach) / size) + 1
+    def growth(self, margin: tuple[float, float, float]) -> np.ndarray:
+        """Factors z/y/x by which the nucleus becomes `margin` (micrometres z/y/x) larger on every side."""
+        half = np.sqrt(((self.rotation * self.radii[:, None]) ** 2).sum(axis=0))
+        return np.asarray(1 + np.array(margin) / half)
+
+    def box(self, shape: Index3, voxel: VoxelSize, growth: np.ndarray | float = 1.0) -> Box:
+        """Voxels that the nucleus, grown by factors z/y/x, may cover, clipped to the volume."""
+        size, reach = np.array(tuple(voxel)), self.reach * growth
+        low = np.floor((self.centre - reach) / size)
+        high = np.ceil((self.centre + reach) / size) + 1
         return Box(as_index(low), as_index(high)).clipped(shape)
 
     def unit_coordinates(self, offsets: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, ...]:

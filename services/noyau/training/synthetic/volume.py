@@ -19,7 +19,7 @@ from noyau.training.synthetic.labels import (
     touching_fraction,
     without,
 )
-from noyau.training.synthetic.optics import draw_optics, expose, record_light
+from noyau.training.synthetic.optics import Optics, draw_optics, expose, record_light
 from noyau.training.synthetic.recipe import Recipe
 from noyau.training.synthetic.scene import Scene, draw_scene
 from noyau.training.synthetic.texture import draw_chromatin, paint, scatter_debris
@@ -27,7 +27,7 @@ from noyau.training.synthetic.texture import draw_chromatin, paint, scatter_debr
 LEAST_VOXELS = 16
 MOST_VOXELS = 2**29
 # Goes up whenever a seed gives other pixels than before.
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,8 @@ class SyntheticVolume:
 
     Attributes:
         image: uint16 or uint8 (Z, Y, X).
-        labels: uint32 (Z, Y, X), ids 1..n without gaps; the ideal objects, not what the optics left of them.
+        labels: uint32 (Z, Y, X), ids 1..n without gaps; the ideal objects, not what the optics left of them, or as
+            much larger as the recipe says that annotators draw them.
         voxel_size: micrometres.
         record: everything that was drawn, as JSON-able values.
     """
@@ -83,8 +84,10 @@ def generate(
     low, high = recipe.optics.z_subsampling
     step = 1 if shape[0] == 1 else int(np.clip(round(voxel_size.z / voxel_size.y), low, high))
     fine_voxel = VoxelSize(voxel_size.z / step, voxel_size.y, voxel_size.x)
-    fine, labels = _truth(scene, shape, voxel_size, fine_voxel, step)
-    image, drawn = _photograph(recipe, scene, fine, fine_voxel, step, streams[1:])
+    optics = draw_optics(streams[3], recipe.optics, scene.diameter)
+    margin = _margin(scene, optics, flat=shape[0] == 1)
+    fine, labels = _truth(scene, shape, voxel_size, fine_voxel, step, margin)
+    image, drawn = _photograph(recipe, scene, fine, fine_voxel, step, optics, streams[1:])
     record = {
         "generator": GENERATOR_VERSION,
         "recipe": recipe.name,
@@ -104,6 +107,7 @@ def _photograph(
     fine: Raster,
     fine_voxel: VoxelSize,
     step: int,
+    optics: Optics,
     streams: Sequence[np.random.Generator],
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Texture, optics and camera: the image, z subsampled, and what was drawn for it.
@@ -116,12 +120,18 @@ def _photograph(
     signal = paint(texture, fine, scene.nuclei, fine_voxel, recipe.texture, chromatin)
     debris = int(litter.poisson(scene.record["debris"] * len(scene.nuclei)))
     scatter_debris(litter, signal, fine_voxel, scene.diameter, debris)
-    optics = draw_optics(lens, recipe.optics, scene.diameter)
     blurred = lens.random(len(scene.nuclei) + 1) < (optics.defocus if signal.shape[0] == 1 else 0)
     blurred[0] = False
     defocused = blurred[fine.labels] if blurred.any() else None
     light = expose(lens, signal, fine_voxel, optics, scene.diameter, defocused)[step // 2 :: step]
     return record_light(camera, light, optics), {"chromatin": asdict(chromatin), "optics": asdict(optics)}
+
+
+def _margin(scene: Scene, optics: Optics, *, flat: bool) -> tuple[float, float, float]:
+    """How far outside the nuclei their outlines are drawn, micrometres z/y/x."""
+    lateral = scene.record["outline"] * optics.psf
+    axial = 0.0 if flat else scene.record["outline_axial"] * optics.psf * optics.elongation
+    return axial, lateral, lateral
 
 
 def _checked(shape_zyx: Sequence[int], seed: int, count: int | None, density: float | None) -> Index3:
@@ -144,18 +154,29 @@ def _checked(shape_zyx: Sequence[int], seed: int, count: int | None, density: fl
 
 
 def _truth(
-    scene: Scene, shape: Index3, voxel: VoxelSize, fine_voxel: VoxelSize, step: int
+    scene: Scene,
+    shape: Index3,
+    voxel: VoxelSize,
+    fine_voxel: VoxelSize,
+    step: int,
+    margin: tuple[float, float, float],
 ) -> tuple[Raster, np.ndarray]:
-    """The raster on the fine grid, and the labels 1..n on the grid of the image; both hold the same nuclei."""
+    """The raster on the fine grid, and the labels 1..n on the grid of the image; both hold the same nuclei.
+
+    The labels are larger than the raster by the margin, micrometres z/y/x.
+    """
     count = len(scene.nuclei)
     fine_shape = (shape[0] * step, shape[1], shape[2])
     raster = rasterise(scene.nuclei, fine_shape, fine_voxel)
     if count == 0:
         return raster, raster.labels[step // 2 :: step]
     fine = largest_pieces(raster.labels, connectivity=6)
-    labels = largest_pieces(np.ascontiguousarray(fine[step // 2 :: step]), connectivity=26)
+    drawn = rasterise(scene.nuclei, fine_shape, fine_voxel, margin).labels if max(margin) > 0 else fine
+    labels = largest_pieces(np.ascontiguousarray(drawn[step // 2 :: step]), connectivity=26)
     labels = without(labels, too_small(labels, scene.nuclei, voxel, LEAST_VOXELS), count)
-    present = np.bincount(labels.ravel(), minlength=count + 1) > 0
+    # What lies beyond the border gives no light, even where its outline reaches in.
+    shining = np.bincount(fine.ravel(), minlength=count + 1) > 0
+    present = shining & (np.bincount(labels.ravel(), minlength=count + 1) > 0)
     fine = without(fine, np.flatnonzero(~present), count)
     present[0] = False
     table = np.where(present, np.cumsum(present), 0).astype(np.int32)

@@ -7,7 +7,7 @@ import numpy as np
 from noyau.domain.geometry import VoxelSize
 from noyau.training.synthetic.draws import log_uniform
 
-LATERAL = (0.2, 1.3)
+LATERAL = (0.1, 2.0)
 ANISOTROPY = (1.0, 10.0)
 THICKEST = 5.0
 
@@ -20,7 +20,7 @@ def draw_voxel_size(seed: int, flat: bool = False) -> VoxelSize:
         flat: a 2D image: z is 1.
 
     Returns:
-        Micrometres: y = x from 0.2 to 1.3, z one to ten times that but at most 5.
+        Micrometres: y = x from 0.1 to 2, z one to ten times that but at most 5.
     """
     # A stream of its own: the scene of the same seed must not follow the voxel size.
     rng = np.random.default_rng([seed, 1])

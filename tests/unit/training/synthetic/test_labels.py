@@ -21,6 +21,11 @@ def test_overlapping_nuclei_meet_in_the_middle() -> None:
     assert touching_fraction(labels) == 1.0
 
 
+def test_a_margin_is_added_on_every_side() -> None:
+    labels = rasterise([ball(8, 10, 10, 4)], (16, 20, 20), VOXEL, (2.0, 1.0, 0.0)).labels
+    assert [int(n) for n in np.ptp(np.argwhere(labels), axis=0) + 1] == [12, 10, 8]
+
+
 def test_order_of_nuclei_does_not_matter_to_the_outlines() -> None:
     nuclei = [ball(8, 8, 7.2, 5), ball(8, 9, 13, 4), ball(5, 4, 9, 3)]
     first = rasterise(nuclei, (16, 16, 20), VOXEL).labels

@@ -58,12 +58,30 @@ def test_one_seed_gives_the_same_bytes_and_another_seed_others(shape: tuple[int,
     assert first.labels.tobytes() != other.labels.tobytes()
 
 
-def test_truth_knows_nothing_of_the_optics() -> None:
-    recipe = Recipe.tissue()
+def test_ideal_truth_knows_nothing_of_the_optics() -> None:
+    recipe = Recipe.tissue().with_scene(outline=(0.0, 0.0), outline_axial=(0.0, 0.0))
     blurred = replace(recipe, optics=OpticsRanges(psf=(1.0, 1.2), photons=(3.0, 4.0), background=(0.5, 0.5)))
     sharp, dull = generate(SHAPE, VOXEL, 3, recipe), generate(SHAPE, VOXEL, 3, blurred)
     np.testing.assert_array_equal(sharp.labels, dull.labels)
     assert sharp.image.tobytes() != dull.image.tobytes()
+
+
+def test_annotators_outline_what_the_lens_shows() -> None:
+    ideal = Recipe.embryo().with_scene(outline=(0.0, 0.0), outline_axial=(0.0, 0.0), touching=(0.0, 0.0))
+    seen = ideal.with_scene(outline_axial=(1.0, 1.0))
+    small, large = (generate((48, 96, 96), VOXEL, 11, recipe, count=2) for recipe in (ideal, seen))
+    assert small.image.tobytes() == large.image.tobytes() and small.count == large.count > 0
+    optics = small.record["optics"]
+    grown = 2 * optics["psf"] * optics["elongation"]
+    for one, other in zip(_extents(small), _extents(large), strict=True):
+        assert other[0] - one[0] == pytest.approx(grown, abs=2 * VOXEL.z)
+        assert other[1:] == pytest.approx(one[1:], abs=VOXEL.x)
+
+
+def _extents(volume: SyntheticVolume) -> list[np.ndarray]:
+    """Widths z/y/x of the objects, micrometres."""
+    places = (np.argwhere(volume.labels == i + 1) for i in range(volume.count))
+    return [(np.ptp(where, axis=0) + 1) * np.array(tuple(volume.voxel_size)) for where in places]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +184,7 @@ def test_unknown_recipe_names_the_known_ones() -> None:
 def test_voxel_sizes_are_drawn_from_those_of_microscopes() -> None:
     sizes = [draw_voxel_size(seed) for seed in range(200)]
     assert draw_voxel_size(3) == sizes[3]
-    assert min(v.y for v in sizes) >= 0.2 and max(v.y for v in sizes) <= 1.3
+    assert 0.1 <= min(v.y for v in sizes) < 0.15 and 1.5 < max(v.y for v in sizes) <= 2.0
     ratios = [v.z / v.y for v in sizes]
     assert min(ratios) >= 0.99 and 6 < max(ratios) <= 10.01
     assert draw_voxel_size(3, flat=True).z == 1.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import json
 import logging
 import os
 import shutil
@@ -31,6 +33,14 @@ def _logging_as_it_was() -> Iterator[None]:
     yield
     root.setLevel(level)
     root.handlers[:] = [h for h in root.handlers if h in handlers or type(h) is not logging.StreamHandler]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What somebody registered on this machine must not take part in tests, in no process of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NOYAU_MODELS_HOME", str(tmp_path_factory.mktemp("models-home")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +87,37 @@ def postgres_url(postgres_server: str) -> str:
 def make_image() -> Callable[..., Path]:
     """Writes an OME-Zarr with zarr-python, an implementation that is not the one under test. See `write_ome_zarr`."""
     return write_ome_zarr
+
+
+@pytest.fixture
+def make_model_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a folder that looks like a model package, without any network: enough for what never loads weights."""
+
+    def make(name: str = "m", version: str = "1", weights: bytes = b"weights", **changes: Any) -> Path:
+        folder = Path(tempfile.mkdtemp(dir=tmp_path, prefix="package-"))
+        document = {
+            "format": 1,
+            "name": name,
+            "version": version,
+            "digest": f"sha256:{hashlib.sha256(weights).hexdigest()}",
+            "ndim": 2,
+            "architecture": "vote-unet",
+            "arguments": {},
+            "voxel_size": None,
+            "diameter": 20.0,
+            "halo": [0, 4, 4],
+            "stride": [1, 1, 1],
+            "tile": [1, 64, 64],
+            "normalisation": {"low": 50.0, "high": 99.5, "gain": 3.0, "clip": [-0.5, 20.0]},
+            "vote": {},
+        }
+        (folder / "model.json").write_text(json.dumps({**document, **changes}))
+        (folder / "weights.safetensors").write_bytes(weights)
+        (folder / "pictures").mkdir()
+        (folder / "pictures" / "curve.png").write_bytes(b"picture")
+        return folder
+
+    return make
 
 
 def write_ome_zarr(

@@ -26,9 +26,22 @@ def read_info(folder: Path) -> ModelInfo:
     if not path.is_file():
         raise NotFound(f"There is no model package at '{folder}'.", f"A package holds {MODEL_FILE} and {WEIGHTS_FILE}.")
     try:
-        return _info_from(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, InvalidInput) as error:
+        text = path.read_bytes()
+    except OSError as error:
         raise DamagedData(f"The model description '{path}' cannot be read: {error}.") from error
+    return parse_info(text, str(path))
+
+
+def parse_info(text: bytes, where: str) -> ModelInfo:
+    """The description in the bytes of a `model.json`.
+
+    Raises:
+        DamagedData: it cannot be understood; the message names `where`.
+    """
+    try:
+        return _info_from(json.loads(text))
+    except (ValueError, KeyError, TypeError, AttributeError, InvalidInput) as error:
+        raise DamagedData(f"The model description '{where}' cannot be read: {error}.") from error
 
 
 def _info_from(stored: dict[str, Any]) -> ModelInfo:

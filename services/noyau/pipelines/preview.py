@@ -23,7 +23,7 @@ from noyau.pipelines.frames import Frame
 from noyau.pipelines.memory import ArraySource
 from noyau.pipelines.networks import find_model, ready_network
 from noyau.pipelines.prepare import plan_image
-from noyau.pipelines.statistics import measure_intensity
+from noyau.pipelines.statistics import Intensity, measure_intensity
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,13 @@ def run(
     min_volume: float | None = None,
     diameter: float | None = None,
     limits: Limits | None = None,
+    intensity: Intensity | None = None,
     check: Callable[[], None] = never_stop,
 ) -> Preview:
     """Segments a crop.
 
     Args:
-        image: z/y/x pixels; a plane has z = 1. Percentiles are taken over the crop.
+        image: z/y/x pixels; a plane has z = 1.
         registry, backends: known models and warm networks.
         voxel_size: micrometres z/y/x; None means the model's own.
         model: name or name@version; None picks by the crop.
@@ -69,6 +70,7 @@ def run(
         device, backend: as in `SegmentSpec`.
         foreground, min_volume, diameter: as in `SegmentSpec`.
         limits: largest crop and window; None takes the defaults.
+        intensity: what normalises the crop, for example that of the image it was cut from; None measures the crop.
         check: called while the network runs; raises to stop.
 
     Raises:
@@ -80,7 +82,7 @@ def run(
     source = ArraySource(image, voxel_size or info.voxel_size or VoxelSize(1.0, 1.0, 1.0))
     spec = SegmentSpec((source.ref,), foreground=foreground, min_volume=min_volume, diameter=diameter)
     plan = plan_image("crop", source.info, info, spec, limits, choose(device, backend).backend)
-    intensity = measure_intensity(source, 0, info.normalisation, SilentReporter())
+    intensity = intensity or measure_intensity(source, 0, info.normalisation, SilentReporter())
     frame = Frame(source, 0, plan, (), intensity, Path(), "")
     network = ready_network(registry, backends, info, device, backend)
     prediction = _predict(frame, network, check)

@@ -155,7 +155,7 @@ class TrainConfig:
     def objective(self) -> Objective:
         """What the network is trained to answer."""
         shape = self.arguments or arguments_for(self.architecture, self.ndim)
-        return objective_for(self.decoder, self.ndim, scale=float(shape["offset_scale"]))
+        return objective_for(self.decoder, self.ndim, scale=float(shape["offset_scale"]), voxel_size=self.voxel_size)
 
     def record(self) -> dict[str, Any]:
         """The run as JSON-ready data, for checkpoints and model cards."""

@@ -7,20 +7,30 @@ say and `Targets.offsets` what the others should, so that batches, devices and t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 
+from noyau.decoding import star_geometry
 from noyau.domain.errors import InvalidInput
+from noyau.training.flow_targets import heat_flow
 from noyau.training.losses import LossParts, VoteLoss
+from noyau.training.shape_targets import Spacing, borders, cut_objects, depth, extended, spacing_of
 from noyau.training.targets import Targets, make_targets
 
 if TYPE_CHECKING:  # both import the configuration, which asks for objectives
     from noyau.training.dataset import Pair
     from noyau.training.sampling import RawPatch
 
-VOTE = "vote"
-NAMES = (VOTE,)
+VOTE, BORDER, STAR, FLOW = "vote", "border", "star", "flow"
+NAMES = (VOTE, BORDER, STAR, FLOW)
+RAYS = {2: 32, 3: 48}
+"""Rays of a star-convex shape by dimensions: the published models' 32 and half of their 96."""
+QUANTUM = {2: 0.5, 3: 0.25}
+"""Steps of their lengths, voxels: as bytes they reach 63 and 31 voxels."""
 
 
 class Objective(Protocol):
@@ -31,12 +41,16 @@ class Objective(Protocol):
         channels: of the network's output.
         logits: how many of them, the first, are logits.
         scale: size of the regressed quantities, so that the trained weights are of order one.
+        quantum: step in which the regressed quantities are handed to the decoder, as bytes.
+        loss: how far an output (N, channels, *spatial) is from the targets of its batch.
     """
 
     name: str
     channels: int
     logits: int
     scale: float
+    quantum: float
+    loss: Callable[[torch.Tensor, Targets], LossParts]
 
     def targets(self, raw: RawPatch, pair: Pair) -> Targets:
         """The targets of a patch that was cut from a pair."""
@@ -44,10 +58,6 @@ class Objective(Protocol):
 
     def nothing(self, patch: tuple[int, ...]) -> Targets:
         """The targets of a patch without nuclei."""
-        ...
-
-    def loss(self, output: torch.Tensor, targets: Targets) -> LossParts:
-        """How far the output (N, channels, *spatial) is from the targets of the batch."""
         ...
 
 
@@ -61,10 +71,12 @@ class VoteObjective:
 
     name = VOTE
     logits = 1
+    quantum = 1.0
+    loss: Callable[[torch.Tensor, Targets], LossParts]
 
     def __init__(self, ndim: int, scale: float) -> None:
         self.channels, self.scale = 1 + ndim, scale
-        self._loss = VoteLoss(scale)
+        self.loss = VoteLoss(scale)
 
     def targets(self, raw: RawPatch, pair: Pair) -> Targets:
         """See `Objective.targets`."""
@@ -75,10 +87,79 @@ class VoteObjective:
         """See `Objective.nothing`."""
         return empty_targets(patch, self.logits, self.channels)
 
-    def loss(self, output: torch.Tensor, targets: Targets) -> LossParts:
-        """See `Objective.loss`."""
-        parts: LossParts = self._loss(output, targets)
-        return parts
+
+class BorderObjective(VoteObjective):
+    """Foreground, borders between nuclei and around them, and depth: three probabilities.
+
+    Args:
+        ndim: 2 or 3.
+        spacing: relative lengths of a voxel's edges.
+    """
+
+    name = BORDER
+    logits = 3
+
+    def __init__(self, ndim: int, spacing: Spacing) -> None:
+        super().__init__(ndim, scale=1.0)
+        self.channels, self._spacing = 3, spacing
+        self.loss = VoteLoss(1.0, logits=3)
+
+    def targets(self, raw: RawPatch, pair: Pair) -> Targets:
+        """See `Objective.targets`."""
+        vote = super().targets(raw, pair)
+        labels = extended(raw.labels, raw.known)
+        ends = torch.from_numpy(borders(labels).astype(np.float32))[None]
+        deep = torch.from_numpy(depth(labels, self._spacing))[None]
+        nothing = torch.zeros_like(vote.offsets[:0])
+        return replace(vote, foreground=torch.cat([vote.foreground, ends, deep]), offsets=nothing)
+
+
+class StarObjective(VoteObjective):
+    """Foreground and depth, and the distance to the end of the nucleus along rays, voxels.
+
+    Args:
+        ndim: 2 or 3.
+        scale: voxels per unit of the regression.
+        spacing: relative lengths of a voxel's edges.
+    """
+
+    name = STAR
+    logits = 2
+
+    def __init__(self, ndim: int, scale: float, spacing: Spacing) -> None:
+        super().__init__(ndim, scale)
+        star_geometry.require()
+        self._rays, self._spacing = RAYS[ndim], spacing
+        self.channels = 2 + self._rays
+        self.quantum = QUANTUM[ndim]
+        self.loss = VoteLoss(scale, logits=2, share=3.0 / self._rays)
+
+    def targets(self, raw: RawPatch, pair: Pair) -> Targets:
+        """See `Objective.targets`. Nuclei that the patch cuts teach no distances: their ends are not in it."""
+        vote = super().targets(raw, pair)
+        labels = extended(raw.labels, raw.known)
+        deep = torch.from_numpy(depth(labels, self._spacing))[None]
+        lengths = torch.from_numpy(star_geometry.distances(labels, self._rays, self._spacing))
+        whole = torch.from_numpy(~cut_objects(labels))[None]
+        # A candidate's shape matters where it is likely to be chosen.
+        weight = vote.offset_weight * whole * (0.1 + deep)
+        foreground = torch.cat([vote.foreground, deep])
+        return replace(vote, foreground=foreground, offsets=lengths * (raw.labels > 0), offset_weight=weight)
+
+
+class FlowObjective(VoteObjective):
+    """Foreground, and the direction to the middle of the nucleus within it, a unit vector."""
+
+    name = FLOW
+    quantum = 0.01
+
+    def __init__(self, ndim: int) -> None:
+        super().__init__(ndim, scale=0.5)
+
+    def targets(self, raw: RawPatch, pair: Pair) -> Targets:
+        """See `Objective.targets`."""
+        vote = super().targets(raw, pair)
+        return replace(vote, offsets=heat_flow(raw.labels.numpy().astype(np.int32), pair.objects.ids, raw.centres))
 
 
 def empty_targets(patch: tuple[int, ...], logits: int, channels: int) -> Targets:
@@ -89,20 +170,36 @@ def empty_targets(patch: tuple[int, ...], logits: int, channels: int) -> Targets
 
 def answer_arguments(objective: Objective) -> dict[str, Any]:
     """What a network must be told to answer so: arguments of any architecture."""
-    return {"channels": objective.channels, "logits": objective.logits, "offset_scale": objective.scale}
+    return {
+        "channels": objective.channels,
+        "logits": objective.logits,
+        "offset_scale": objective.scale,
+        "quantum": objective.quantum,
+    }
 
 
-def objective_for(name: str, ndim: int, *, scale: float) -> Objective:
+def objective_for(
+    name: str, ndim: int, *, scale: float, voxel_size: tuple[float, float, float] | None = None
+) -> Objective:
     """The objective of a decoder.
 
     Args:
         name: of the decoder.
         ndim: 2 or 3.
         scale: voxels per unit of the regression, from the network's arguments.
+        voxel_size: micrometres z/y/x, of which only the proportions matter; None for cubes.
 
     Raises:
         InvalidInput: there is no such decoder.
+        FailedPrecondition: it needs an optional package that is not installed.
     """
+    spacing = spacing_of(voxel_size, ndim)
     if name == VOTE:
         return VoteObjective(ndim, scale)
+    if name == BORDER:
+        return BorderObjective(ndim, spacing)
+    if name == STAR:
+        return StarObjective(ndim, scale, spacing)
+    if name == FLOW:
+        return FlowObjective(ndim)
     raise InvalidInput(f"There is no decoder '{name}'.", f"Known are: {', '.join(NAMES)}.")

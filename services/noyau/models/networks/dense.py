@@ -26,6 +26,7 @@ class DenseNetwork(nn.Module):
         logits: how many of them, the first, are logits.
         offset_scale: units of the regressed quantities per unit of the last convolution, so that the trained weights
             are of order one.
+        quantum: step in which the regressed quantities are handed to the decoder, as signed bytes.
 
     Attributes:
         bounded: whether an output voxel depends on a bounded neighbourhood of the input, whatever the window. If not
@@ -42,10 +43,12 @@ class DenseNetwork(nn.Module):
         channels: int | None = None,
         logits: int = 1,
         offset_scale: float = 8.0,
+        quantum: float = 1.0,
     ) -> None:
         super().__init__()
         self.ndim = ndim
         self.channels = 1 + ndim if channels is None else channels
+        self.logits, self.quantum = logits, quantum
         self.strides = [tuple(int(s) for s in stride) for stride in strides]
         scale = torch.full((self.channels,), float(offset_scale)).view(1, -1, *([1] * ndim))
         scale[:, :logits] = 1.0

@@ -28,7 +28,7 @@ class MonaiNetwork(DenseNetwork):
         strides: of the levels of `inner`.
         stem: stride of the convolution before `inner`, 1 or 2 per axis; None for none.
         width: features that `inner` gives, and takes where there is a stem.
-        answer: `channels`, `logits`, `offset_scale`, see `DenseNetwork`.
+        answer: `channels`, `logits`, `offset_scale`, `quantum`, see `DenseNetwork`.
     """
 
     def __init__(

@@ -49,18 +49,16 @@ class VoteUNet(DenseNetwork):
         levels: from fine to coarse, each a dict with `channels`; `stride` and `stem` kernel of its first convolution;
             `down`, kernels of the blocks of the encoder; `up`, kernels of the decoder's convolutions;
             `residual`, whether encoder blocks are residual (two convolutions each).
-        offset_scale, channels, logits: see `DenseNetwork`.
+        answer: `channels`, `logits`, `offset_scale`, `quantum`, see `DenseNetwork`.
     """
 
     def __init__(
         self,
         ndim: int,
         levels: Sequence[dict[str, Any]],
-        offset_scale: float = 8.0,
-        channels: int | None = None,
-        logits: int = 1,
+        **answer: Any,
     ) -> None:
-        super().__init__(ndim, [level["stride"] for level in levels], channels, logits, offset_scale)
+        super().__init__(ndim, [level["stride"] for level in levels], **answer)
         widths = [int(level["channels"]) for level in levels]
         before = [1, *widths[:-1]]
         self.levels = nn.ModuleList(

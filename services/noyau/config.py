@@ -10,6 +10,7 @@ Only `main.py` and the commands read settings; everything else gets values passe
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,11 +35,33 @@ def default_state_dir() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "noyau"
 
 
+def default_models_home() -> str:
+    """The user's own models, for commands and services alike: `models` in the default state folder."""
+    return str(default_state_dir() / "models")
+
+
+def default_models_cache() -> Path:
+    """`$XDG_CACHE_HOME/noyau/models`, by default `~/.cache/noyau/models`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base else Path.home() / ".cache") / "noyau" / "models"
+
+
 def _absolute(path: Path) -> Path:
     return path.expanduser().absolute()
 
 
+def _folder_or_s3(place: str) -> str:
+    if "://" not in place:
+        if not place.strip():
+            raise ValueError("it is empty")
+        return str(_absolute(Path(place)))
+    if not re.fullmatch(r"s3://[^/]+(/.*)?", place):
+        raise ValueError("give a folder or s3://bucket/prefix")
+    return place.rstrip("/")
+
+
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+FolderOrS3 = Annotated[str, AfterValidator(_folder_or_s3)]
 
 
 class Section(BaseModel):
@@ -85,6 +108,11 @@ class JobSettings(Section):
     threads: int | None = Field(
         default=None, ge=1, le=1024, description="Threads per worker; default: the processors divided by the workers."
     )
+    model_memory_mib: int = Field(
+        default=4096,
+        ge=1,
+        description="Memory for networks that a worker keeps warm; the least recently used go first.",
+    )
     lease_seconds: float = Field(
         default=15.0, gt=0, description="How long a worker on a lost host is believed alive without a heartbeat."
     )
@@ -112,6 +140,7 @@ class LimitSettings(Section):
     image_voxels: int = Field(default=8_000_000_000, ge=1, description="Voxels of one time point of one channel.")
     tile_voxels: int = Field(default=64_000_000, ge=1, description="Voxels of one tile with its halo.")
     images: int = Field(default=10_000, ge=1, description="Image references in one job.")
+    archive_mib: int = Field(default=2048, ge=1, description="Largest model archive that is taken, MiB.")
     previews_waiting: int = Field(default=8, ge=0, description="Previews that may wait for the one that runs.")
 
 
@@ -133,7 +162,14 @@ class Settings(Section):
         default_factory=default_state_dir, description="Database and scratch of running jobs."
     )
     models: tuple[AbsolutePath, ...] = Field(
-        default=(), description="Folders with model packages beside those shipped."
+        default=(), description="Folders with model packages beside those shipped; only read."
+    )
+    models_home: FolderOrS3 = Field(
+        default_factory=default_models_home,
+        description="Where models are registered: a folder or s3://bucket/prefix, the same for all who share models.",
+    )
+    models_cache: AbsolutePath = Field(
+        default_factory=default_models_cache, description="Local copies of packages of a home on S3."
     )
     listen: ListenSettings = ListenSettings()
     jobs: JobSettings = JobSettings()

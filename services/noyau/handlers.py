@@ -90,7 +90,8 @@ class Workshop:
         import noyau.pipelines.segment  # noqa: F401
         from noyau.inference.cache import BackendCache
 
-        return BackendCache(threads=threads_per_worker(self.settings))
+        budget = self.settings.jobs.model_memory_mib * 2**20
+        return BackendCache(threads=threads_per_worker(self.settings), budget=budget)
 
     @property
     def limits(self) -> Limits:

@@ -6,7 +6,9 @@ import os
 
 from noyau.config import Settings
 from noyau.domain.access import AccessPolicy
+from noyau.models.home import ModelHome
 from noyau.models.registry import ModelRegistry, shipped_packages
+from noyau.storage.options import StorageOptions
 
 
 def access_policy(settings: Settings) -> AccessPolicy:
@@ -22,8 +24,10 @@ def threads_per_worker(settings: Settings) -> int:
 
 
 def model_registry(settings: Settings) -> ModelRegistry:
-    """The facility's own folders before the shipped models."""
-    return ModelRegistry((*settings.models, shipped_packages()))
+    """Registered models, then the facility's own folders, then the shipped models."""
+    options = StorageOptions(s3_endpoint=settings.access.s3_endpoint)
+    home = ModelHome(settings.models_home, settings.models_cache, options)
+    return ModelRegistry((*settings.models, shipped_packages()), home)
 
 
 def check_device(device: str, backend: str) -> None:

@@ -13,22 +13,26 @@ from noyau.domain.model import ModelInfo
 from noyau.inference.backend import Backend
 from noyau.inference.openvino_backend import OpenVinoBackend
 from noyau.inference.selection import Choice
-from noyau.inference.torch_backend import TorchBackend
+from noyau.inference.torch_backend import TorchBackend, weight_bytes
 
 Loader = Callable[[], nn.Module]
 
 
 class BackendCache:
-    """A bounded set of loaded networks; the least recently used one is dropped first.
+    """Loaded networks within a number and a memory budget; the least recently used one is dropped first.
+
+    A network that alone needs more than the budget runs all the same, with nothing kept beside it.
 
     Args:
         size: most networks kept.
         threads: threads of a network on the CPU; None takes all processors.
+        budget: bytes of memory for all of them; None: no limit but their number.
     """
 
-    def __init__(self, size: int = 2, threads: int | None = None) -> None:
+    def __init__(self, size: int = 8, threads: int | None = None, budget: int | None = None) -> None:
         self._size = max(1, size)
         self._threads = threads
+        self._budget = budget
         self._backends: OrderedDict[tuple[str, str, Choice], Backend] = OrderedDict()
         self._lock = Lock()
 
@@ -42,13 +46,31 @@ class BackendCache:
         """
         key = (info.ref, info.digest, choice)
         with self._lock:
-            if key not in self._backends:
-                while len(self._backends) >= self._size:
-                    _, oldest = self._backends.popitem(last=False)
-                    oldest.close()
-                self._backends[key] = self._make(info, choice, load())
-            self._backends.move_to_end(key)
+            if key in self._backends:
+                self._backends.move_to_end(key)
+                # The others may have grown since: buffers are made with the first window of a shape.
+                self._make_room(0, keep=1)
+                return self._backends[key]
+            network = load()
+            self._make_room(weight_bytes(network))
+            self._backends[key] = self._make(info, choice, network)
             return self._backends[key]
+
+    @property
+    def memory_bytes(self) -> int:
+        """What all networks that are kept hold now."""
+        return sum(backend.memory_bytes for backend in self._backends.values())
+
+    def _make_room(self, needed: int, keep: int = 0) -> None:
+        """Drops the oldest until there is room for another one of `needed` bytes (0: for none), but never the newest
+        `keep`."""
+        most = self._size - (1 if needed else 0)
+        while len(self._backends) > keep and (len(self._backends) > most or self._is_over(needed)):
+            _, oldest = self._backends.popitem(last=False)
+            oldest.close()
+
+    def _is_over(self, needed: int) -> bool:
+        return self._budget is not None and self.memory_bytes + needed > self._budget
 
     def close(self) -> None:
         """Drops all networks."""

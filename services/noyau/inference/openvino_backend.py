@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import OrderedDict
+from math import prod
 from threading import Lock
 from typing import Any
 
@@ -12,14 +13,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from noyau.inference.backend import CHANNELS, Check, never_stop
-from noyau.inference.quantised import QuantisedNetwork
+from noyau.inference.backend import Check, never_stop
+from noyau.inference.quantised import QuantisedNetwork, has_vectors, place, planes_of
+from noyau.inference.torch_backend import weight_bytes
 
 POLL_MILLISECONDS = 50
 """How long a stop request may wait while a window is computed."""
 
 COMPILED_SHAPES = 4
 """Compiled networks kept, one per window shape; the least recently used one goes first."""
+
+BUFFER_BYTES = {2: 240, 3: 110}
+"""Memory that a compiled network holds per voxel of its window, by dimensions (measured with the shipped models)."""
 
 
 class OpenVinoBackend:
@@ -38,23 +43,28 @@ class OpenVinoBackend:
 
     def __init__(self, network: nn.Module, ndim: int, stride: tuple[int, int, int], threads: int | None) -> None:
         self._ndim = ndim
+        self.planes = planes_of(network, ndim)
+        self._logits, self._vectors = int(getattr(network, "logits", 1)), has_vectors(network, ndim)
         self._threads = threads
         self._core = _core()
+        self._weights = weight_bytes(network)
         self._graph = _converted(QuantisedNetwork(network).eval(), ndim, stride)
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
         self._lock = Lock()
 
+    @property
+    def memory_bytes(self) -> int:
+        """See `Backend`: the graph, and for every compiled shape its own weights and buffers."""
+        windows = tuple(self._compiled)
+        return self._weights * (1 + len(windows)) + BUFFER_BYTES[self._ndim] * sum(prod(w) for w in windows)
+
     def predict(self, batch: np.ndarray, *, check: Check = never_stop) -> np.ndarray:
         """See `Backend.predict`."""
-        result = np.zeros((len(batch), CHANNELS, *batch.shape[1:]), np.uint8)
+        result = np.zeros((len(batch), self.planes, *batch.shape[1:]), np.uint8)
         with self._lock:
             request = self._request(batch.shape[1:])
             for window, out in zip(batch, result, strict=True):
-                y = self._infer(request, window, check)
-                if self._ndim == 3:
-                    out[:] = y
-                else:
-                    out[0, 0], out[2:, 0] = y[0], y[1:]
+                place(self._infer(request, window, check), out, self._ndim, self._logits, self._vectors)
         return result
 
     def close(self) -> None:

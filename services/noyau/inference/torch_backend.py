@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from noyau.domain.errors import LimitExceeded
-from noyau.inference.backend import CHANNELS, Check, never_stop
-from noyau.inference.quantised import QuantisedNetwork
+from noyau.inference.backend import Check, never_stop
+from noyau.inference.quantised import QuantisedNetwork, has_vectors, place, planes_of
 
 
 class TorchBackend:
@@ -31,14 +31,21 @@ class TorchBackend:
         self.device = device
         self.precision = "float32" if device == "cpu" else "float16"
         self._ndim = ndim
+        self.planes = planes_of(network, ndim)
+        self._vectors = has_vectors(network, ndim)
         self._layout = torch.channels_last if ndim == 2 else torch.channels_last_3d
         self._module = QuantisedNetwork(network).to(device).eval()
         self._module.to(memory_format=self._layout)  # type: ignore[call-overload]  # torch's stubs leave this form out
         self._lock = Lock()
 
+    @property
+    def memory_bytes(self) -> int:
+        """See `Backend`; what a forward pass needs is given back after it."""
+        return weight_bytes(self._module)
+
     def predict(self, batch: np.ndarray, *, check: Check = never_stop) -> np.ndarray:
         """See `Backend.predict`."""
-        result = np.zeros((len(batch), CHANNELS, *batch.shape[1:]), np.uint8)
+        result = np.zeros((len(batch), self.planes, *batch.shape[1:]), np.uint8)
         with self._lock, torch.inference_mode(), _stoppable(self._module, check):
             for window, out in zip(batch, result, strict=True):
                 check()
@@ -52,7 +59,7 @@ class TorchBackend:
             torch.cuda.empty_cache()
 
     def _one(self, window: np.ndarray, out: np.ndarray) -> None:
-        """One window (Z, Y, X) into `out` (4, Z, Y, X), which is zero."""
+        """One window (Z, Y, X) into `out` (planes, Z, Y, X), which is zero."""
         source = torch.from_numpy(np.ascontiguousarray(window if self._ndim == 3 else window[0]))[None, None]
         try:
             y = self._forward(source)[0]
@@ -60,10 +67,7 @@ class TorchBackend:
             if not _is_out_of_memory(error):
                 raise
             raise out_of_memory(window.shape, self.device) from error
-        if self._ndim == 3:
-            out[:] = y.numpy()
-        else:
-            out[0, 0], out[2:, 0] = y[0].numpy(), y[1:].numpy()
+        place(y.numpy(), out, self._ndim, self._module.logits, self._vectors)
 
     def _forward(self, source: torch.Tensor) -> torch.Tensor:
         if self.device == "cpu":
@@ -77,6 +81,12 @@ class TorchBackend:
     def _run(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = self._module(x)
         return y
+
+
+def weight_bytes(network: nn.Module) -> int:
+    """Bytes of all weights and buffers of a network, at least 1."""
+    tensors = (*network.parameters(), *network.buffers())
+    return max(1, sum(tensor.numel() * tensor.element_size() for tensor in tensors))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from uuid import uuid4
 
@@ -133,6 +134,8 @@ def _enter(index: Index, wanted: Registration, number: str, token: str, files: d
 
 def _sweep(home: ModelHome, wanted: Registration) -> None:
     """Removes what registrations left that were killed."""
-    for number, token in stale(home.index(wanted.name), now(), wanted.key):
+    left = stale(home.index(wanted.name), now(), wanted.key)
+    for number, token in left:
         home.clear(wanted.name, number, token)
-        home.update(wanted.name, lambda index, number=number, token=token: give_up(index, number, token))
+    if left:
+        home.update(wanted.name, lambda index: reduce(lambda i, each: give_up(i, *each), left, index))

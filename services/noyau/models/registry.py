@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,8 +72,8 @@ class ModelRegistry:
         Raises:
             Unavailable: the home is on S3, which does not answer.
         """
-        entries: list[ModelEntry] = []
-        problems: list[ModelProblem] = []
+        entries: MutableSequence[ModelEntry] = []
+        problems: MutableSequence[ModelProblem] = []
         for name in self._names():
             shelf = self._shelf_and_problem(name, problems)
             for volume in shelf.volumes.values():
@@ -138,8 +138,8 @@ class ModelRegistry:
         home = self._writable()
         wanted = Registration.of(package_folder, name=name, by=by, alias=alias, key=key)
 
-        def elsewhere() -> list[str]:
-            return list(shelf_of(wanted.name, None, Index(), self._folders).volumes)
+        def elsewhere() -> Sequence[str]:
+            return tuple(shelf_of(wanted.name, None, Index(), self._folders).volumes)
 
         return self.get(f"{wanted.name}@{register(home, wanted, elsewhere, self._test)}")
 
@@ -176,7 +176,7 @@ class ModelRegistry:
         self._shelf(name)
 
         def change(index: Index) -> Index:
-            known = list(shelf_of(name, self._home, index, self._folders).volumes)
+            known = tuple(shelf_of(name, self._home, index, self._folders).volumes)
             return step_back(index, alias, known, clean_person(by), now())[0]
 
         self._writable().update(name, change)
@@ -236,15 +236,15 @@ class ModelRegistry:
         return shelf
 
     def _known(self) -> str:
-        problems: list[ModelProblem] = []
+        problems: MutableSequence[ModelProblem] = []
         shelves = [self._shelf_and_problem(name, problems) for name in self._names()]
         return ", ".join(volume.ref for shelf in shelves for volume in shelf.volumes.values()) or "none"
 
-    def _names(self) -> list[str]:
+    def _names(self) -> Sequence[str]:
         found = {file.parent.parent.name for path, _ in self._folders for file in path.glob(f"*/*/{MODEL_FILE}")}
         return sorted(found.union(self._home.names() if self._home is not None else ()))
 
-    def _shelf_and_problem(self, name: str, problems: list[ModelProblem]) -> Shelf:
+    def _shelf_and_problem(self, name: str, problems: MutableSequence[ModelProblem]) -> Shelf:
         """The shelf of a name; where its index is damaged, what else there is of it."""
         try:
             shelf = build_shelf(name, self._home, self._folders)

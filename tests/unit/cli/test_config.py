@@ -46,6 +46,20 @@ def test_worker_processes_get_the_same_settings_whatever_their_environment(monke
     assert settings_from_json(settings_to_json(found)) == found
 
 
+def test_the_place_of_registered_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    # The same for every service and command of a user, whatever its state folder.
+    assert load_settings(state_dir="/elsewhere").models_home == str(tmp_path / "noyau" / "models")
+    monkeypatch.setenv("NOYAU_MODELS_HOME", "s3://bucket/models/")
+    assert load_settings().models_home == "s3://bucket/models"
+    monkeypatch.setenv("NOYAU_MODELS_HOME", "own")
+    assert load_settings().models_home == str(Path.cwd() / "own")
+    for wrong in ("https://host/models", "s3://", " "):
+        monkeypatch.setenv("NOYAU_MODELS_HOME", wrong)
+        with pytest.raises(InvalidInput, match="models_home"):
+            load_settings()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "word"),
     [

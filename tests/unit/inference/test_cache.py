@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 from noyau.domain.model import ModelInfo
 from noyau.inference.cache import BackendCache
 from noyau.inference.selection import Choice
@@ -64,3 +66,52 @@ def test_a_network_that_cannot_be_loaded_leaves_the_cache_as_it_was(load, loads)
         cache.get(INFO, CPU, fail)
     cache.get(INFO, CPU, load)
     assert len(loads) == 1
+
+
+def network_of(bytes_: int) -> nn.Module:
+    """A network that holds so many bytes of weights."""
+    module = nn.Identity()
+    module.register_buffer("weights", torch.zeros(bytes_ // 4))
+    return module
+
+
+def test_the_memory_budget_decides_how_many_stay() -> None:
+    cache = BackendCache(budget=10_000)
+    infos = [replace(INFO, name=name) for name in "abcd"]
+    first = [cache.get(info, CPU, lambda: network_of(4_000)) for info in infos[:2]]
+    assert cache.memory_bytes == 8_000
+    assert cache.get(infos[0], CPU, lambda: network_of(4_000)) is first[0]
+    cache.get(infos[2], CPU, lambda: network_of(4_000))
+    assert cache.memory_bytes == 8_000
+    # b was used least recently and is gone; a is still there.
+    assert cache.get(infos[0], CPU, lambda: network_of(4_000)) is first[0]
+    assert cache.get(infos[1], CPU, lambda: network_of(4_000)) is not first[1]
+
+
+def test_a_network_larger_than_the_budget_runs_alone() -> None:
+    cache = BackendCache(budget=10_000)
+    small, large = (replace(INFO, name=name) for name in "ab")
+    cache.get(small, CPU, lambda: network_of(4_000))
+    kept = cache.get(large, CPU, lambda: network_of(40_000))
+    assert cache.memory_bytes == 40_000
+    assert cache.get(large, CPU, lambda: network_of(40_000)) is kept
+
+
+def test_versions_of_one_name_are_served_side_by_side(load, loads) -> None:
+    cache = BackendCache(budget=10_000)
+    versions = [replace(INFO, version=number, digest=f"sha256:{number}") for number in "12"]
+    for _ in range(3):
+        assert len({id(cache.get(info, CPU, load)) for info in versions}) == 2
+    assert len(loads) == 2
+
+
+def test_openvino_counts_the_buffers_of_every_window_shape() -> None:
+    pytest.importorskip("openvino")
+    cache = BackendCache(budget=2**30)
+    backend = cache.get(INFO, Choice("cpu", "openvino"), lambda: nn.Conv2d(1, 3, 1).eval())
+    before = backend.memory_bytes
+    backend.predict(np.zeros((1, 1, 32, 32), np.float32))
+    once = backend.memory_bytes
+    backend.predict(np.zeros((1, 1, 64, 32), np.float32))
+    assert before < once < backend.memory_bytes
+    assert backend.memory_bytes - once > once - before

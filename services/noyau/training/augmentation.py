@@ -1,7 +1,8 @@
 """Intensity augmentation of one patch: other cameras, other gains, other optics, other noise.
 
 All steps work on linear intensities (0 at the low and 1 at the high percentile of the whole image); the compression
-that inference applies comes last, and is the same function of the same parameters.
+that inference applies comes last, and is the same function of the same parameters. Everything runs where the patch
+is, on a GPU as well.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ def augment(
     image: torch.Tensor, rng: np.random.Generator, config: AugmentConfig, normalisation: Normalisation
 ) -> torch.Tensor:
     """Linear intensities of a patch -> augmented network input, both float32 (*spatial)."""
-    noise = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    noise = torch.Generator(image.device).manual_seed(int(rng.integers(2**62)))
     x = image
     if rng.random() < config.gamma:
         x = x.clamp_min(0.0) ** math.exp(rng.uniform(-0.4, 0.4)) + x.clamp_max(0.0)
     if rng.random() < config.bias_field:
         x = x * torch.exp(rng.uniform(0.1, 0.45) * _smooth_field(x.shape, 3, noise))
     if x.dim() == 3 and rng.random() < config.attenuation:
-        x = x * _attenuation(x.shape[0], rng)[:, None, None]
+        x = x * _attenuation(x.shape[0], rng).to(x.device)[:, None, None]
     if rng.random() < config.blur:
         x = _blur(x, rng)
     if rng.random() < config.noise:
@@ -59,7 +60,7 @@ def empty_patch(shape: tuple[int, ...], rng: np.random.Generator, params: Normal
 
 def _smooth_field(shape: torch.Size, knots: int, noise: torch.Generator) -> torch.Tensor:
     """A smooth random field of about unit variance."""
-    coarse = torch.randn((1, 1, *([knots] * len(shape))), generator=noise)
+    coarse = torch.randn((1, 1, *([knots] * len(shape))), generator=noise, device=noise.device)
     mode = "trilinear" if len(shape) == 3 else "bilinear"
     return functional.interpolate(coarse, size=tuple(shape), mode=mode, align_corners=True)[0, 0]
 
@@ -78,7 +79,8 @@ def _blur(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     convolve = functional.conv3d if x.dim() == 3 else functional.conv2d
     for axis, sigma in enumerate(sigmas):
         radius = max(1, math.ceil(2.5 * sigma))
-        kernel = torch.exp(-(torch.arange(-radius, radius + 1, dtype=torch.float32) ** 2) / (2 * sigma**2))
+        at = torch.arange(-radius, radius + 1, dtype=torch.float32, device=x.device)
+        kernel = torch.exp(-(at**2) / (2 * sigma**2))
         shape = [1] * x.dim()
         shape[axis] = 2 * radius + 1
         padding = [0] * x.dim()
@@ -94,7 +96,7 @@ def _add_noise(
     x: torch.Tensor, rng: np.random.Generator, config: AugmentConfig, noise: torch.Generator
 ) -> torch.Tensor:
     """Read noise (constant) and shot noise (grows with the root of the signal); sometimes a little correlated."""
-    grain = torch.randn(x.shape, generator=noise)
+    grain = torch.randn(x.shape, generator=noise, device=noise.device)
     if rng.random() < 0.25:
         grain = _blur(grain, rng)
         grain = grain / grain.std().clamp_min(1e-6)

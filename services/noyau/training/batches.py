@@ -15,6 +15,7 @@ from noyau.domain.errors import InvalidInput
 from noyau.training.augmentation import augment, compress, empty_patch
 from noyau.training.config import TrainConfig
 from noyau.training.dataset import Pair, sampling_weights
+from noyau.training.devices import training_device
 from noyau.training.sampling import cut, draw_centre, draw_matrix
 from noyau.training.targets import Targets
 
@@ -31,12 +32,16 @@ class BatchSource:
         config: patch, batch size, seed, shares and augmentation.
         real: pairs to train on.
         synthetic: generated pairs; drawn with probability `config.synthetic_fraction`.
+        rank: of this process among those that share a batch; each draws other patches.
     """
 
-    def __init__(self, config: TrainConfig, real: Sequence[Pair], synthetic: Sequence[Pair] = ()) -> None:
+    def __init__(
+        self, config: TrainConfig, real: Sequence[Pair], synthetic: Sequence[Pair] = (), rank: int = 0
+    ) -> None:
         if not real and not synthetic:
             raise InvalidInput("There is no pair to train on.", "Check the data paths and the validation split.")
-        self._config = config
+        self._config, self._rank = config, rank
+        self._device = training_device(config.device)
         self._objective = config.objective
         self._pools = [list(real), list(synthetic)]
         self._weights = [sampling_weights(pool) if pool else np.zeros(0) for pool in self._pools]
@@ -44,8 +49,13 @@ class BatchSource:
     def batch(self, step: int) -> Batch:
         """Inputs (N, 1, *patch) and targets of a training step."""
         config = _at_step(self._config, step)
-        items = [self._item(np.random.default_rng([config.seed, step, i]), config) for i in range(config.batch)]
-        return _stack(items)
+        first = self._rank * config.batch
+        numbers = range(first, first + config.batch)
+        return _stack([self._item(np.random.default_rng([config.seed, step, i]), config) for i in numbers])
+
+    def with_config(self, config: TrainConfig) -> BatchSource:
+        """The same pairs under another configuration."""
+        return BatchSource(config, self._pools[0], self._pools[1], self._rank)
 
     def fixed_crops(self, count: int) -> list[Batch]:
         """Crops without augmentation, the same in every run of one seed, to follow the loss on validation data."""
@@ -63,14 +73,14 @@ class BatchSource:
     def _item(self, rng: np.random.Generator, config: TrainConfig) -> tuple[torch.Tensor, Targets]:
         patch = config.patch_shape
         if rng.random() < config.augment.empty:
-            return empty_patch(patch, rng, config.normalisation), self._objective.nothing(patch)
+            return empty_patch(patch, rng, config.normalisation).to(self._device), self._objective.nothing(patch)
         synthetic = bool(self._pools[1]) and (not self._pools[0] or rng.random() < config.synthetic_fraction)
         pool, weights = self._pools[synthetic], self._weights[synthetic]
         pair = pool[int(rng.choice(len(pool), p=weights))]
         matrix = draw_matrix(rng, len(patch), config.augment)
         raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
         targets = self._objective.targets(raw, pair)
-        return augment(raw.image, rng, config.augment, config.normalisation), targets
+        return augment(raw.image.to(self._device), rng, config.augment, config.normalisation), targets
 
 
 def _at_step(config: TrainConfig, step: int) -> TrainConfig:

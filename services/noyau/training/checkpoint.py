@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import pickle
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from noyau.domain.errors import DamagedData, FailedPrecondition, NotFound
+from noyau.domain.errors import DamagedData, FailedPrecondition, LimitExceeded, NotFound
+from noyau.models.networks import DenseNetwork
+from noyau.training.stopping import Best
 
 CHECKPOINT_NAME = "checkpoint.pt"
+BEST_NAME = "best.pt"
 
 
 @dataclass
@@ -25,34 +31,77 @@ class RunState:
         optimizer: with its moments.
         step: finished steps.
         elapsed: training seconds so far, over all resumptions.
+        scaler: of the loss, where half precision is trained with.
+        slowdown: what setbacks have left of the learning rate.
+        changes: what the run changed of its own configuration, as JSON-ready records, oldest first.
+        best: the best validation so far.
     """
 
-    network: torch.nn.Module
-    average: torch.nn.Module
+    network: DenseNetwork
+    average: DenseNetwork
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     step: int = 0
     elapsed: float = 0.0
+    slowdown: float = 1.0
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    best: Best = field(default_factory=Best)
 
 
 def save_checkpoint(folder: Path, state: RunState, record: dict[str, Any]) -> Path:
-    """Writes the state and the run's configuration; the previous checkpoint stays until the new one is complete."""
+    """Writes the state and the run's configuration; the previous checkpoint stays until the new one is complete.
+
+    Raises:
+        LimitExceeded, FailedPrecondition: the disk is full or cannot be written to.
+    """
     path = folder / CHECKPOINT_NAME
-    partial = path.with_suffix(".partial")
-    torch.save(
-        {
-            "network": state.network.state_dict(),
-            "average": state.average.state_dict(),
-            "optimizer": state.optimizer.state_dict(),
-            "step": state.step,
-            "elapsed": state.elapsed,
-            "record": record,
-        },
-        partial,
-    )
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    content = {
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
+        "step": state.step,
+        "elapsed": state.elapsed,
+        "slowdown": state.slowdown,
+        "changes": state.changes,
+        "best": asdict(state.best),
+        "record": record,
+    }
+    _write(path, content, "The previous checkpoint is intact: make room and resume.")
     return path
+
+
+def save_best(folder: Path, state: RunState) -> None:
+    """Keeps the averaged weights of the moment beside the checkpoint. Raises like `save_checkpoint`."""
+    content = {"average": state.average.state_dict(), "step": state.step}
+    _write(folder / BEST_NAME, content, "The last checkpoint is intact: make room and resume.")
+
+
+def restore_best(folder: Path, state: RunState) -> None:
+    """Makes the best weights the averaged ones of `state`.
+
+    Raises:
+        NotFound, DamagedData: they are absent or cannot be read.
+    """
+    state.average.load_state_dict(_read(folder / BEST_NAME)["average"])
+
+
+def _write(path: Path, content: dict[str, Any], remedy: str) -> None:
+    partial = path.with_suffix(".partial")
+    # Through memory: where the disk is full, torch's own writer says so in words of C++ only.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    try:
+        with partial.open("wb") as file:
+            file.write(buffer.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):  # the first error is the one to tell
+            partial.unlink(missing_ok=True)
+        kind = LimitExceeded if error.errno in (errno.ENOSPC, errno.EDQUOT) else FailedPrecondition
+        raise kind(f"The checkpoint '{path}' cannot be written: {error.strerror or error}.", remedy) from error
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
@@ -62,7 +111,10 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         NotFound: there is no checkpoint.
         DamagedData: it cannot be read.
     """
-    path = folder / CHECKPOINT_NAME
+    return _read(folder / CHECKPOINT_NAME)
+
+
+def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise NotFound(f"There is no checkpoint at '{path}'.", "Start the run without resuming.")
     try:
@@ -93,4 +145,9 @@ def restore(folder: Path, state: RunState, architecture: dict[str, Any]) -> None
     state.network.load_state_dict(stored["network"])
     state.average.load_state_dict(stored["average"])
     state.optimizer.load_state_dict(stored["optimizer"])
+    if stored.get("scaler"):
+        state.scaler.load_state_dict(stored["scaler"])
     state.step, state.elapsed = int(stored["step"]), float(stored["elapsed"])
+    # Checkpoints of earlier versions lack what follows.
+    state.slowdown, state.changes = float(stored.get("slowdown", 1.0)), list(stored.get("changes", []))
+    state.best = Best(**stored.get("best", {}))

@@ -11,6 +11,9 @@ from noyau.domain.model import Normalisation
 from noyau.models.networks import arguments_for
 from noyau.training.objectives import VOTE, Objective, answer_arguments, objective_for
 
+PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+KEPT = ("last", "best")
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -71,10 +74,14 @@ class TrainConfig:
         ema: decay of the exponential moving average of the weights.
         seed: decides the initial weights and every patch.
         threads: torch threads; 0 leaves torch's choice.
-        device: `cpu` or `cuda`.
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: `fp32`, `fp16` or `bf16` of the network's arithmetic while training; `auto` takes fp16 on a GPU.
+        loaders: batches that are made in the background at once; 0 lets the device decide.
         checkpoint_minutes: time between checkpoints.
         validate_every: steps between validations; 0 for none.
         val_limit: validation images per validation while training (spread evenly over the set); 0 for all.
+        keep: which weights the run ends with: those of the `last` step or those of the `best` validation.
+        patience: validations without a better score after which the run stops early; 0 for never.
         resume: go on from the checkpoint in `out`.
         voxel_size: micrometres that the data has, z/y/x; None for a model that works in pixels.
         decoder: what turns the network's answer into objects, and so decides what the network is trained to answer; see
@@ -106,9 +113,13 @@ class TrainConfig:
     seed: int = 0
     threads: int = 0
     device: str = "cpu"
+    precision: str = "auto"
+    loaders: int = 0
     checkpoint_minutes: float = 4.0
     validate_every: int = 0
     val_limit: int = 6
+    keep: str = "last"
+    patience: int = 0
     resume: bool = False
     voxel_size: tuple[float, float, float] | None = None
     decoder: str = VOTE
@@ -131,6 +142,10 @@ class TrainConfig:
             raise InvalidInput(f"The share {self.settle} that is left in the end is not between 0 and 1.")
         if self.settle != 1.0 and self.max_steps is None:
             raise InvalidInput("Settling needs to know the last step.", "Give a number of steps.")
+        if self.precision not in PRECISIONS:
+            raise InvalidInput(f"'{self.precision}' is no precision.", f"Known are: {', '.join(PRECISIONS)}.")
+        if self.keep not in KEPT:
+            raise InvalidInput(f"The weights '{self.keep}' cannot be kept.", f"Known are: {', '.join(KEPT)}.")
         if self.batch < 1:
             raise InvalidInput(f"The batch size {self.batch} is not positive.")
 

@@ -1,39 +1,60 @@
-"""The training loop: AdamW, cosine rate over the budget, moving average, clipping, checkpoints, validation."""
+"""The training loop: steps until the budget is spent, validation, checkpoints, and the way back from setbacks."""
 
 from __future__ import annotations
 
-import copy
-import math
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from noyau.domain.errors import FailedPrecondition
+from noyau.domain.errors import FailedPrecondition, LimitExceeded
 from noyau.domain.progress import Reporter
-from noyau.models.networks import DenseNetwork, build
-from noyau.training.batches import Batch, BatchSource
-from noyau.training.checkpoint import CHECKPOINT_NAME, RunState, restore, save_checkpoint
+from noyau.models.networks import DenseNetwork
+from noyau.training.batches import BatchSource
+from noyau.training.checkpoint import (
+    BEST_NAME,
+    CHECKPOINT_NAME,
+    restore,
+    restore_best,
+    save_best,
+    save_checkpoint,
+)
 from noyau.training.config import TrainConfig
-from noyau.training.growth import inherit
-from noyau.training.losses import LossParts
-from noyau.training.targets import Targets
+from noyau.training.devices import loaders_of, training_device
+from noyau.training.fresh import copy_state, fresh_state, identity
+from noyau.training.prefetch import Prefetch
+from noyau.training.ranks import Ranks
+from noyau.training.schedule import rate_at, spent
+from noyau.training.shrinking import is_out_of_memory, smaller_patch
+from noyau.training.stepping import Diverged, Stepper, is_finite
+from noyau.training.stopping import Best, score_of
 
 Validator = Callable[[DenseNetwork, int], Mapping[str, float]]
 
 _REPORT_EVERY = 25
+# After this many returns to a checkpoint, each with half the rate, the run is given up.
+_MOST_SETBACKS = 5
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run ended with: the averaged network in eval mode, and how far it came."""
+    """What a run ended with.
+
+    Attributes:
+        network: the averaged network in eval mode, of the last step or of the best validation (`TrainConfig.keep`).
+        step: finished steps.
+        elapsed: training seconds.
+        best: the best validation; it does not exist where none could be scored.
+        changes: what the run changed of its own configuration, and why.
+    """
 
     network: DenseNetwork
     step: int
     elapsed: float
+    best: Best = field(default_factory=Best)
+    changes: tuple[Mapping[str, Any], ...] = ()
 
 
 class Loop:
@@ -46,6 +67,8 @@ class Loop:
         validator: returns metrics by name; None for no validation.
         clock: seconds, for the time budget.
         parent: weights to start from instead of random ones; a checkpoint that is resumed replaces them.
+        ranks: the processes that share every batch; only the leading one reports, validates and saves.
+        saved: told the step of every checkpoint that is safely on disk.
     """
 
     def __init__(
@@ -56,156 +79,185 @@ class Loop:
         validator: Validator | None = None,
         clock: Callable[[], float] = time.monotonic,
         parent: Mapping[str, torch.Tensor] | None = None,
+        ranks: Ranks | None = None,
+        saved: Callable[[int], None] = lambda step: None,
     ) -> None:
-        self._config, self._source, self._reporter, self._validator = config, source, reporter, validator
-        self._clock = clock
+        self._config, self._source, self._reporter = config, source, reporter
+        self._ranks = ranks or Ranks()
+        self._validator = validator if self._ranks.leads else None
+        self._clock, self._parent, self._saved = clock, parent, saved
         if config.threads:
             torch.set_num_threads(config.threads)
-        self._device = _device(config.device)
-        self._state = _fresh_state(config, self._device, parent)
-        self._loss = config.objective.loss
+        self._device = training_device(config.device)
+        self._state = fresh_state(config, self._device, parent)
         self._sums: dict[str, float] = {}
-        self._saved = 0.0
+        self._begun = self._saved_at = 0.0
         if config.resume and (config.out / CHECKPOINT_NAME).exists():
-            restore(config.out, self._state, _identity(config))
+            self._restore()
             self._reporter.log(f"resumed at step {self._state.step} after {self._state.elapsed:.0f} s")
-            self._saved = self._state.elapsed
+            self._saved_at = self._state.elapsed
+        self._stepper = Stepper(self._config, self._state, self._device, self._ranks)
 
     def run(self) -> TrainResult:
-        """Trains until the budget is spent, and returns the averaged network."""
+        """Trains until the budget is spent or validation gives up hope, and returns the averaged network.
+
+        Raises:
+            FailedPrecondition: the numbers diverge whatever the rate.
+            LimitExceeded: the memory does not suffice for the smallest patch, or the disk for a checkpoint.
+        """
         state, config = self._state, self._config
         self._reporter.stage("train")
-        begun = self._clock() - state.elapsed
-        with ThreadPoolExecutor(1, thread_name_prefix="batch") as pool:
-            upcoming: Future[Batch] = pool.submit(self._source.batch, state.step)
+        self._begun = self._clock() - state.elapsed
+        if self._parent is not None and state.step == 0:
+            self._validate()
+        stopped = True
+        with Prefetch(self._source, loaders_of(config, self._device)) as batches:
             try:
-                while self._progress() < 1.0:
-                    self._reporter.check()
-                    batch = upcoming.result()
-                    upcoming = pool.submit(self._source.batch, state.step + 1)
-                    self._train_step(batch)
-                    state.step += 1
-                    state.elapsed = self._clock() - begun
-                    self._after_step()
+                while self._may_go_on():
+                    self._advance(batches)
+                stopped = False
             finally:
-                upcoming.cancel()
-                if state.step:
-                    save_checkpoint(config.out, state, self._record())
-        state.average.eval()
-        return TrainResult(_as_network(state.average), state.step, state.elapsed)
+                # What stopped the run is the error to tell, not what came of saving.
+                self._save(quietly=stopped)
+        return self._result()
 
-    def _progress(self) -> float:
-        """Share of the budget that is spent: of time or of steps, whichever is further."""
-        config, shares = self._config, [0.0]
-        if config.minutes is not None:
-            shares.append(self._state.elapsed / max(config.minutes * 60.0, 1e-9))
-        if config.max_steps is not None:
-            shares.append(self._state.step / max(config.max_steps, 1))
-        return max(shares)
+    def _may_go_on(self) -> bool:
+        """Whether there is another step to take. The leading process decides for all."""
+        state, progress, going = self._state, 0.0, False
+        try:
+            if self._ranks.leads:
+                self._reporter.check()
+                progress = spent(self._config, state.step, state.elapsed)
+                patience = self._config.patience
+                going = progress < 1.0 and not (patience and state.best.stale >= patience)
+        finally:
+            shared = self._ranks.share([going, progress])
+        self._progress = shared[1]
+        return bool(shared[0])
 
-    def _train_step(self, batch: Batch) -> None:
-        config, state = self._config, self._state
-        rate = config.lr * min(1.0, (state.step + 1) / max(config.warmup, 1)) * cosine(self._progress())
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        layout = _layout(config.ndim)
-        images, targets = batch
-        state.network.train()
-        output = state.network(images.to(self._device).contiguous(memory_format=layout))
-        # Without this the gradient arrives in another layout and the backward pass falls off the fast path.
-        output.register_hook(lambda gradient: gradient.contiguous(memory_format=layout))
-        parts: LossParts = self._loss(output, _to_device(targets, self._device))
-        state.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(parts.total)
-        norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
-        if not math.isfinite(float(norm)):
-            raise FailedPrecondition(
-                f"The gradient is not finite at step {state.step}.", "Resume with a lower learning rate."
-            )
-        state.optimizer.step()
-        update_average(state.average, state.network, min(config.ema, (state.step + 1) / (state.step + 20)))
-        for name in ("total", "entropy", "dice", "offset"):
-            self._sums[name] = self._sums.get(name, 0.0) + float(getattr(parts, name).detach())
-        self._sums["rate"] = self._sums.get("rate", 0.0) + rate
+    def _advance(self, batches: Prefetch) -> None:
+        """One step, or one setback."""
+        state = self._state
+        rate = rate_at(self._config, state.step, self._progress, state.slowdown)
+        try:
+            parts = self._stepper.step(batches.take(state.step), rate)
+        except Diverged as error:
+            self._step_back(error)
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._shrink(batches, error)
+            return
+        state.step += 1
+        state.elapsed = self._clock() - self._begun
+        for name, value in (*parts.items(), ("rate", rate)):
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        if self._ranks.leads:
+            self._after_step()
 
     def _after_step(self) -> None:
         config, state = self._config, self._state
         if state.step % _REPORT_EVERY == 0:
+            self._reporter.metric("train/step", state.step)
             for name, value in self._sums.items():
                 self._reporter.metric(f"train/{name}", value / _REPORT_EVERY)
             self._sums = {}
-            self._reporter.metric("train/step", state.step)
-            self._reporter.progress(self._progress(), 1.0, "budget")
-        if self._validator and config.validate_every and state.step % config.validate_every == 0:
-            state.average.eval()
-            for name, value in self._validator(_as_network(state.average), state.step).items():
-                self._reporter.metric(f"val/{name}", value)
-        if state.elapsed - self._saved >= config.checkpoint_minutes * 60.0:
-            self._saved = state.elapsed
-            save_checkpoint(config.out, state, self._record())
+            self._reporter.progress(spent(config, state.step, state.elapsed), 1.0, "budget")
+        if config.validate_every and state.step % config.validate_every == 0:
+            self._validate()
+        if state.elapsed - self._saved_at >= config.checkpoint_minutes * 60.0:
+            self._save()
 
-    def _record(self) -> dict[str, Any]:
-        return {**self._config.record(), **_identity(self._config)}
+    def _validate(self) -> None:
+        if self._validator is None or not self._config.validate_every:
+            return
+        state = self._state
+        state.average.eval()
+        figures = self._validator(state.average, state.step)
+        self._reporter.metric("val/step", state.step)
+        for name, value in figures.items():
+            self._reporter.metric(f"val/{name}", value)
+        score = score_of(figures)
+        if score is not None and state.best.judge(score, state.step) and self._config.keep == "best":
+            save_best(self._config.out, state)
+
+    def _step_back(self, error: Diverged) -> None:
+        """Back to the last good checkpoint (or to the start) with half the learning rate."""
+        state, config = self._state, self._config
+        setbacks = sum(change["what"] == "rate" for change in state.changes) + 1
+        if setbacks > _MOST_SETBACKS:
+            raise FailedPrecondition(
+                f"{error} Half the rate did not help, {_MOST_SETBACKS} times over.",
+                "Choose a lower learning rate, and check the images for extreme values.",
+            )
+        at, slowdown, changes, best = state.step, state.slowdown / 2, list(state.changes), state.best
+        if (config.out / CHECKPOINT_NAME).exists():
+            self._restore()
+        else:
+            copy_state(fresh_state(config, self._device, self._parent), state)
+        state.best = best
+        why = f"the gradient was not finite at step {at}"
+        state.changes = [*changes, {"step": state.step, "what": "rate", "to": config.lr * slowdown, "why": why}]
+        state.slowdown = slowdown
+        self._sums = {}
+        # All have read the checkpoint before the next one replaces it.
+        self._ranks.barrier()
+        self._reporter.log(f"{why}: back to step {state.step} with the rate {config.lr * slowdown:.2g}", "warning")
+        self._save()
+
+    def _shrink(self, batches: Prefetch, error: BaseException) -> None:
+        """On with a smaller patch where the memory did not suffice."""
+        state, config = self._state, self._config
+        smaller = smaller_patch(config.patch_shape, state.network.total_stride)
+        if smaller is None or not self._ranks.alone:
+            remedy = "Set a smaller patch or batch, or take a device with more memory."
+            raise LimitExceeded(f"The memory does not suffice for patches of {config.patch_shape}.", remedy) from error
+        text = f"the memory did not suffice for patches of {_list(config.patch_shape)} at step {state.step}"
+        change = {"step": state.step, "what": "patch", "to": list(smaller), "why": text}
+        state.changes = [*state.changes, change]
+        state.optimizer.zero_grad(set_to_none=True)
+        self._reporter.log(f"{text}: going on with {_list(smaller)}", "warning")
+        self._apply_changes()
+        batches.restart(self._source)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _apply_changes(self) -> None:
+        """The configuration as the run has changed it so far."""
+        patches = [tuple(change["to"]) for change in self._state.changes if change["what"] == "patch"]
+        if patches and patches[-1] != self._config.patch_shape:
+            self._config = replace(self._config, patch=patches[-1])
+            self._source = self._source.with_config(self._config)
+
+    def _restore(self) -> None:
+        restore(self._config.out, self._state, identity(self._config))
+        self._apply_changes()
+
+    def _save(self, *, quietly: bool = False) -> None:
+        state, config = self._state, self._config
+        if not self._ranks.leads or not (state.step or state.changes):
+            return
+        if not all(is_finite(value) for value in state.network.state_dict().values()):
+            return  # the checkpoint before is the good one
+        self._saved_at = state.elapsed
+        try:
+            save_checkpoint(config.out, state, {**config.record(), **identity(config)})
+        except (LimitExceeded, FailedPrecondition):
+            if not quietly:
+                raise
+            return
+        self._saved(state.step)
+
+    def _result(self) -> TrainResult:
+        state, config = self._state, self._config
+        if self._validator is not None and config.validate_every and state.step % config.validate_every:
+            self._validate()
+        if config.keep == "best" and state.best.exists and (config.out / BEST_NAME).exists() and self._ranks.leads:
+            restore_best(config.out, state)
+        state.average.eval()
+        return TrainResult(state.average, state.step, state.elapsed, state.best, tuple(state.changes))
 
 
-def cosine(progress: float) -> float:
-    """Learning rate factor: 1 at the start, 0.01 at the end of the budget."""
-    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
-
-
-def update_average(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
-    """Moves the average towards the network; counters (integers) are copied."""
-    with torch.no_grad():
-        current = network.state_dict()
-        for name, kept in average.state_dict().items():
-            if kept.is_floating_point():
-                kept.lerp_(current[name], 1.0 - decay)
-            else:
-                kept.copy_(current[name])
-
-
-def _identity(config: TrainConfig) -> dict[str, Any]:
-    """What must not change between the first call and a resumption."""
-    return {"architecture": config.architecture, "arguments": config.network_arguments, "ndim": config.ndim}
-
-
-def _fresh_state(config: TrainConfig, device: torch.device, parent: Mapping[str, torch.Tensor] | None) -> RunState:
-    # Only the initial weights come from torch's global generator; it is put back as it was.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        network = build(config.architecture, config.network_arguments)
-    if parent is not None:
-        inherit(network, parent)
-    stride = network.total_stride
-    if any(p % s for p, s in zip(config.patch_shape, stride, strict=True)):
-        raise FailedPrecondition(f"The patch {config.patch_shape} is not a multiple of the network's stride {stride}.")
-    network = network.to(device=device, memory_format=_layout(config.ndim))  # type: ignore[call-overload]
-    average = copy.deepcopy(network).requires_grad_(False)
-    optimizer = torch.optim.AdamW(network.parameters(), config.lr, weight_decay=config.weight_decay)
-    return RunState(network, average, optimizer)
-
-
-def _layout(ndim: int) -> torch.memory_format:
-    return torch.channels_last_3d if ndim == 3 else torch.channels_last
-
-
-def _device(name: str) -> torch.device:
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise FailedPrecondition("A GPU was asked for but none is available.", "Use the device 'cpu'.")
-    return torch.device(name)
-
-
-def _to_device(targets: Targets, device: torch.device) -> Targets:
-    return replace(
-        targets,
-        foreground=targets.foreground.to(device),
-        offsets=targets.offsets.to(device),
-        foreground_weight=targets.foreground_weight.to(device),
-        offset_weight=targets.offset_weight.to(device),
-    )
-
-
-def _as_network(module: torch.nn.Module) -> DenseNetwork:
-    if not isinstance(module, DenseNetwork):
-        raise TypeError(f"expected a dense network, got {type(module).__name__}")
-    return module
+def _list(values: tuple[int, ...]) -> str:
+    return ",".join(str(value) for value in values)

@@ -8,6 +8,7 @@ import torch
 
 from noyau.models.networks import DenseNetwork
 from noyau.training.batches import Batch, BatchSource
+from noyau.training.devices import where_is
 from noyau.training.loop import Validator
 
 
@@ -27,7 +28,7 @@ def crop_figures(network: DenseNetwork, crops: list[Batch]) -> dict[str, float]:
     common = union = voxels = 0.0
     error = 0.0
     for images, targets in crops:
-        output = network(images)
+        output = network(images.to(where_is(network))).float().cpu()
         known = targets.foreground_weight > 0
         truth = (targets.foreground > 0.5) & known
         found = (output[:, :1] > 0) & known

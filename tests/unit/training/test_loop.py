@@ -12,7 +12,9 @@ from noyau.training.batches import BatchSource
 from noyau.training.checkpoint import CHECKPOINT_NAME, read_checkpoint
 from noyau.training.config import TrainConfig
 from noyau.training.dataset import find_files, load_pairs
-from noyau.training.loop import Loop, cosine, update_average
+from noyau.training.loop import Loop
+from noyau.training.schedule import cosine
+from noyau.training.stepping import update_average
 
 
 class Recorder(SilentReporter):

@@ -1,0 +1,51 @@
+"""Where a run trains, and in which arithmetic."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import torch
+
+from noyau.domain.errors import FailedPrecondition, InvalidInput
+from noyau.training.config import TrainConfig
+
+_PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+_MOST_LOADERS = 8
+
+
+def training_device(name: str) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        InvalidInput: the name is unknown.
+        FailedPrecondition: there is no such GPU.
+    """
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
+    if match is None:
+        raise InvalidInput(f"The device '{name}' is unknown.", "Known are: cpu, cuda and cuda:N.")
+    if name != "cpu" and not torch.cuda.is_available():
+        raise FailedPrecondition("A GPU was asked for but none is available.", "Use the device 'cpu'.")
+    if match.group(1) and int(match.group(1)) >= torch.cuda.device_count():
+        raise FailedPrecondition(f"There is no GPU {match.group(1)} here.", "Count from 0, or use the device 'cuda'.")
+    return torch.device(name)
+
+
+def precision_of(config: TrainConfig, device: torch.device) -> torch.dtype:
+    """The arithmetic of the network. Half precision on a CPU would be slower, so `auto` means float32 there."""
+    if config.precision == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    return _PRECISIONS[config.precision]
+
+
+def loaders_of(config: TrainConfig, device: torch.device) -> int:
+    """Batches that are made at once: a GPU waits for them, a CPU has its hands full."""
+    if config.loaders:
+        return config.loaders
+    processors = len(os.sched_getaffinity(0))
+    return min(_MOST_LOADERS, max(1, processors - 1)) if device.type == "cuda" else 1
+
+
+def where_is(network: torch.nn.Module) -> torch.device:
+    """The device of a network's weights."""
+    return next(network.parameters()).device

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from noyau.domain.errors import DamagedData
+from noyau.domain.geometry import Index3
 from noyau.domain.intensity import normalise, percentiles
 from noyau.domain.model import ModelInfo
 from noyau.models.foreign.running import run_foreign
@@ -50,9 +51,14 @@ def make_sample(info: ModelInfo, network: nn.Module) -> Sample:
     return Sample(image, answer(info, network, image).astype(np.float16))
 
 
-def draw_image(info: ModelInfo) -> np.ndarray:
-    """Soft ellipsoids on a noisy background, uint16 z/y/x, every size a multiple of the model's stride."""
-    least = (8, 32, 32) if info.ndim == 3 else (1, 64, 64)
+def draw_image(info: ModelInfo, least: Index3 | None = None) -> np.ndarray:
+    """Soft ellipsoids on a noisy background, uint16 z/y/x, every size a multiple of the model's stride.
+
+    Args:
+        info: dimensions and stride.
+        least: smallest size z/y/x; None takes what shows a nucleus.
+    """
+    least = least or ((8, 32, 32) if info.ndim == 3 else (1, 64, 64))
     shape = tuple(-(-max(n, 2 * s) // s) * s if n > 1 else 1 for n, s in zip(least, info.stride, strict=True))
     rng = np.random.default_rng(20221)
     grid = np.meshgrid(*(np.arange(n, dtype=np.float64) for n in shape), indexing="ij")
@@ -60,8 +66,8 @@ def draw_image(info: ModelInfo) -> np.ndarray:
     for _ in range(3 if info.ndim == 3 else 6):
         centre = [rng.uniform(0, n) for n in shape]
         radii = [2.5 if info.ndim == 3 else 1.0, rng.uniform(5, 9), rng.uniform(5, 9)]
-        steps = zip(grid, centre, radii, strict=True)
-        distance = sum(((g - c) / r) ** 2 for g, c, r in steps if len(np.unique(g)) > 1)
+        steps = zip(grid, centre, radii, shape, strict=True)
+        distance = sum(((g - c) / r) ** 2 for g, c, r, n in steps if n > 1)
         image += rng.uniform(300, 900) / (1.0 + np.exp(8.0 * (np.sqrt(distance) - 1.0)))
     return np.asarray(np.clip(np.rint(image), 0, 65535), np.uint16)
 

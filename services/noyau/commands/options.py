@@ -27,6 +27,9 @@ VoxelSizeText = Annotated[
     typer.Option("--voxel-size", metavar="Z,Y,X", help="Voxel size in micrometres; y,x is enough for a 2D image."),
 ]
 
+AUTO = "auto"
+"""What is found out from the image."""
+
 
 def parse_voxel_size(text: str | None) -> VoxelSize | None:
     """`z,y,x` or, for a 2D image, `y,x` in micrometres (z is then 1)."""
@@ -45,6 +48,16 @@ def parse_tile(text: str | None) -> Index3 | None:
         raise InvalidInput(f"The tile '{text}' is not made of whole numbers.", "Write for example 32,64,64.")
     z, y, x = (int(value) for value in ((1.0, *values) if len(values) == 2 else values))
     return (z, y, x)
+
+
+def parse_diameter(text: str | None) -> float | None:
+    """Micrometres; None for `auto` and where nothing is given."""
+    if text is None or text == AUTO:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidInput(f"The diameter '{text}' is no length.", "Give micrometres, or auto.") from None
 
 
 def parse_channel(text: str | None) -> int | str | None:

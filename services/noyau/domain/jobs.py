@@ -35,6 +35,8 @@ class SegmentSpec:
         output: root URI to write to instead of the image itself (one image) or a folder (many); None means in place.
         voxel_size: overrides or supplies the voxel size, micrometres z/y/x.
         diameter: expected nucleus diameter in micrometres; rescales to the model's nominal size. None: by voxel size.
+        fit_diameter: find the diameter out from each image, where `diameter` is None: the size at which the model is
+            surest of its nuclei.
         tile: tile core in voxels z/y/x; None picks one for the device.
         batch: tiles per forward pass; None picks one for the device.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -63,6 +65,7 @@ class SegmentSpec:
     overwrite: bool = False
     workers: int | None = None
     fill_missing: bool = False
+    fit_diameter: bool = False
 
 
 @dataclass(frozen=True)

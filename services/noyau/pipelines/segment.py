@@ -19,6 +19,7 @@ from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.networks import ready_network
 from noyau.pipelines.segment_frame import Workforce
 from noyau.pipelines.segment_image import ImageJob
+from noyau.pipelines.sized import sized
 from noyau.pipelines.targets import list_items, remove_leftovers
 
 IMAGE = "image"
@@ -56,9 +57,12 @@ def _one(spec: SegmentSpec, planned: SegmentItem, context: PipelineContext, book
     if known:
         return ImageResult(**known["result"])
     model = planned.plan.model
+    network = ready_network(context.registry, context.backends, model, spec.device, spec.backend)
+    if spec.fit_diameter and spec.diameter is None:
+        spec, planned = sized(spec, planned, network, context, book)
     work = Workforce(
         executor=InlineExecutor(),
-        backend=ready_network(context.registry, context.backends, model, spec.device, spec.backend),
+        backend=network,
         threads=spec.workers or context.threads or max(1, len(os.sched_getaffinity(0))),
         batch=spec.batch or 1,
     )

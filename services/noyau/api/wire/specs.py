@@ -77,6 +77,7 @@ def _segment_to_wire(spec: SegmentSpec) -> specs_pb2.SegmentSpec:
         overwrite=spec.overwrite,
         workers=spec.workers,
         fill_missing=spec.fill_missing,
+        fit_diameter=spec.fit_diameter,
     )
 
 
@@ -98,6 +99,7 @@ def _segment_from_wire(message: specs_pb2.SegmentSpec) -> SegmentSpec:
         overwrite=message.overwrite,
         workers=message.workers if message.HasField("workers") else None,
         fill_missing=message.fill_missing,
+        fit_diameter=message.fit_diameter,
     )
 
 

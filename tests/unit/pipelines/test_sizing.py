@@ -1,0 +1,108 @@
+"""The size of nuclei is found out from the image: the size at which the model is surest."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import cc3d
+import numpy as np
+import pytest
+from noyau.domain.errors import JobCancelled
+from noyau.domain.geometry import VoxelSize
+from noyau.domain.jobs import SegmentSpec
+from noyau.domain.progress import SilentReporter
+from noyau.models.registry import ModelRegistry
+from noyau.pipelines.context import Limits
+from noyau.pipelines.memory import ArraySource
+from noyau.pipelines.prepare import plan_image
+from noyau.pipelines.sizing import RATIOS, brightest_place, fit_ratio
+from noyau.pipelines.statistics import measure_intensity
+
+MODEL = ModelRegistry().get("nuclei-3d")
+VOXEL = MODEL.voxel_size or VoxelSize(1.0, 1.0, 1.0)
+
+
+class Connoisseur:
+    """Finds bright objects, and is the surer of each the nearer its diameter is to the model's."""
+
+    name, device, precision = "torch", "cpu", "float32"
+
+    def predict(self, batch, check=lambda: None):
+        check()
+        out = np.zeros((len(batch), 4, *batch.shape[1:]), np.uint8)
+        for window, answer in zip(batch, out, strict=True):
+            parts = cc3d.connected_components(window > 0.5, connectivity=6)
+            counts = np.bincount(parts.ravel())
+            diameters = (6 * counts * VOXEL.volume / math.pi) ** (1 / 3)
+            sure = 255 * np.exp(-0.3 * np.abs(np.log(diameters / MODEL.diameter)))
+            sure[0] = 0
+            answer[0] = np.where(sure[parts] > 0, np.maximum(sure[parts], 130), 0)
+            centres = np.nan_to_num(cc3d.statistics(parts.astype(np.uint32))["centroids"])[parts]
+            offsets = np.moveaxis(centres, -1, 0) - np.indices(window.shape)
+            answer[1:] = np.where(parts > 0, np.clip(np.rint(offsets), -127, 127), 0).astype(np.int8).view(np.uint8)
+        return out
+
+
+def balls(diameter: float, step: float = 1.0) -> ArraySource:
+    """Eight bright balls of a diameter in micrometres, in voxels `step` times the model's."""
+    voxel = VOXEL.scaled((step, step, step))
+    shape = tuple(int(4.4 * diameter / v) for v in voxel)
+    grid = np.indices(shape)
+    image = np.zeros(shape, np.uint16)
+    for corner in np.ndindex(2, 2, 2):
+        centre = [(1.1 + 2.2 * c) * diameter / v for c, v in zip(corner, voxel, strict=True)]
+        distance = sum(((g - c) * v) ** 2 for g, c, v in zip(grid, centre, voxel, strict=True))
+        image[distance < (diameter / 2) ** 2] = 1000
+    return ArraySource(image + 100, voxel)
+
+
+def fitted(source: ArraySource, network=None, check=lambda: None):
+    spec = SegmentSpec((source.ref,))
+    return fit_ratio(
+        source,
+        0,
+        measure_intensity(source, 0, MODEL.normalisation, SilentReporter()),
+        lambda r: plan_image(
+            "balls", source.info, MODEL, replace(spec, diameter=r * MODEL.diameter), Limits(), "torch"
+        ),
+        network or Connoisseur(),
+        check,
+    )
+
+
+@pytest.mark.parametrize(("relative", "step"), [(0.5, 0.5), (1.0, 1.0), (2.0, 1.6)])
+def test_the_diameter_is_found_within_a_step_of_the_ladder(relative: float, step: float) -> None:
+    ratio, trials = fitted(balls(relative * MODEL.diameter, step))
+    assert [t.ratio for t in trials] == list(RATIOS)
+    assert ratio / relative == pytest.approx(1.0, rel=0.45)
+    if relative == 1.0:
+        assert ratio == 1.0
+    assert max(t.nuclei for t in trials) >= 4
+
+
+def test_an_image_without_nuclei_keeps_the_usual_size() -> None:
+    noise = np.random.default_rng(0).normal(100, 1, (20, 60, 60)).astype(np.float32)
+
+    class Blind(Connoisseur):
+        def predict(self, batch, check=lambda: None):
+            return np.zeros((len(batch), 4, *batch.shape[1:]), np.uint8)
+
+    ratio, trials = fitted(ArraySource(noise, VOXEL), Blind())
+    assert ratio == 1.0
+    assert all(t.nuclei == 0 for t in trials)
+
+
+def test_it_stops_when_told() -> None:
+    def stop() -> None:
+        raise JobCancelled("stopped by the test")
+
+    with pytest.raises(JobCancelled):
+        fitted(balls(MODEL.diameter), check=stop)
+
+
+def test_the_crop_is_taken_where_the_image_is_bright() -> None:
+    image = np.zeros((8, 300, 300), np.uint8)
+    image[:, 220:280, 20:80] = 200
+    z, y, x = brightest_place(ArraySource(image), 0, (8, 100, 100), lambda: None)
+    assert (z, y, x) == (0.5, pytest.approx(5 / 6), pytest.approx(1 / 6))

@@ -89,4 +89,12 @@ class FlowDecoder:
         top = np.prod([1.0 / (np.sqrt(2 * np.pi) * s) if s > 0.4 else 1.0 for s in smooth])
         window = [2 * a + 1 if n > 1 else 1 for a, n in zip(self.apart, shape, strict=True)]
         peak = (density == ndi.maximum_filter(density, window, mode="constant")) & (density >= self.arrivals * top)
-        return np.argwhere(peak)
+        return _first_of_equals(np.argwhere(peak), np.array([max(a, 0.5) for a in self.apart]))
+
+
+def _first_of_equals(points: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """Of equally dense peaks in one window, the first in raster order; `points` (n, 3) are in that order."""
+    kept = np.ones(len(points), bool)
+    for early, late in sorted(cKDTree(points / apart).query_pairs(1.0, p=np.inf)) if len(points) > 1 else ():
+        kept[late] &= not kept[early]
+    return points[kept]

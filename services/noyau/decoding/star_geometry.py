@@ -85,7 +85,7 @@ def polyhedra(
     from stardist.geometry import polyhedron_to_label
     from stardist.nms import non_maximum_suppression_3d_sparse
 
-    directions = rays(lengths.shape[1], spacing)
+    directions, scores = rays(lengths.shape[1], spacing), _without_ties(scores)
     places, _, kept, index = non_maximum_suppression_3d_sparse(
         lengths, scores, points, directions, nms_thresh=overlap, verbose=False
     )
@@ -102,7 +102,15 @@ def polygons(
     from stardist.geometry import polygons_to_label
     from stardist.nms import non_maximum_suppression_sparse
 
+    scores = _without_ties(scores)
     places, kept_scores, kept, _ = non_maximum_suppression_sparse(
         lengths, scores, points, nms_thresh=overlap, verbose=False
     )
     return np.asarray(polygons_to_label(kept, places, shape, prob=kept_scores), np.int32)
+
+
+def _without_ties(scores: np.ndarray) -> np.ndarray:
+    """Scores in the same order, equal ones in the order of their candidates: so neighbouring windows agree."""
+    rank = np.empty(len(scores), np.float32)
+    rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores), 0, -1, dtype=np.float32)
+    return rank / np.float32(len(scores) + 1)

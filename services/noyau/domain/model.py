@@ -67,7 +67,9 @@ class ModelInfo:
         halo: voxels z/y/x around a tile that the prediction depends on (>= receptive field, multiple of stride).
         stride: total stride of the network z/y/x; tile origins are multiples of it.
         tile: default tile core z/y/x on a CPU.
-        decoder: e.g. `vote`, with its parameters.
+        decoder: `vote`, with its parameters in `vote`, or one that sees one window at a time, with its parameters in
+            `parameters` (see `noyau.decoding.windowed`).
+        bounded: whether a prediction depends on a bounded neighbourhood, the halo; if not, tiles agree only roughly.
         kind: what the network answers: `vote`, or for a package of another maker `foreground`, `border` or `labels`,
             whose objects are found window by window and then joined.
         processing: how the input is prepared and the output understood, for a package of another maker; empty for
@@ -104,6 +106,8 @@ class ModelInfo:
     parent: str = ""
     registered: dict[str, Any] = field(default_factory=dict)
     software: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    bounded: bool = True
 
     @property
     def ref(self) -> str:

@@ -86,7 +86,7 @@ def oddities(name: str, found: Findings, least: int, notes: Sequence[tuple[str, 
         warn("empty", f"Nothing is labelled in '{name}'.", "It is trained on as an image without nuclei.")
     if found.fragments:
         what = f"{found.fragments} of {found.objects} objects of '{name}' have fewer than {least} voxels."
-        warn("fragments", what, "Remove them, or train with --set fragment to leave them out.")
+        warn("fragments", what, f"Remove them, or leave them out of the training with its setting fragment={least}.")
     if found.split_objects:
         what = f"Labels of '{name}' are in pieces: {found.split_objects} more than there are labels."
         warn("pieces", what, "One number may stand for two nuclei.")

@@ -83,6 +83,7 @@ class Dataset:
         fragment: voxels below which a labelled object is likely a fragment.
         specimens: how specimens were told apart.
         copies: near copies among the pairs, as indices.
+        doubtful: pairs that could be read, but not be trained on after they were compared with the others.
     """
 
     pairs: tuple[PairRef, ...]
@@ -91,6 +92,7 @@ class Dataset:
     fragment: int
     specimens: str
     copies: tuple[Likeness, ...] = ()
+    doubtful: tuple[PairRef, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -132,12 +134,12 @@ def open_dataset(
     reporter.stage("check")
     places, problems = find_places(sources, access, readers.times, labelled)
     _stop_at_errors(problems, on_bad)
-    gathered = _Gathered(access, readers, said, labels, on_bad, labelled, ndim, problems)
+    gathered = _Gathered(access, readers, said, labels, on_bad, labelled, ndim, problems, reporter)
     for done, place in enumerate(places, start=1):
         reporter.check()
         gathered.add(place)
         reporter.progress(done, len(places), "pair")
-    return gathered.dataset(reporter)
+    return gathered.dataset()
 
 
 class _Gathered:
@@ -145,12 +147,14 @@ class _Gathered:
 
     def __init__(
         self, access: AccessPolicy, readers: Readers, said: Facts, group: str, on_bad: OnBad, labelled: bool,
-        ndim: int | None, problems: list[Problem],
+        ndim: int | None, problems: list[Problem], reporter: Reporter,
     ) -> None:  # fmt: skip
         self._access, self._readers, self._said, self._on_bad = access, readers, said, on_bad
         self._group, self._labelled, self._ndim = said.labels or group, labelled, ndim
         self._limit = access.max_voxels or LARGEST_PAIR_VOXELS
-        self._problems = problems
+        self._problems, self._reporter = problems, reporter
+        for problem in problems:
+            reporter.log(str(problem), "warning")
         self._folders: dict[str, Facts] = {}
         self._pairs: list[PairRef] = []
         self._notes: list[tuple[tuple[str, str], ...]] = []
@@ -173,12 +177,13 @@ class _Gathered:
                 raise
             kind = "refused" if isinstance(error, PermissionRefused) else error.kind.value.lower()
             self._problems.append(Problem(place.name, kind, "error", error.cause, error.remedy))
+            self._reporter.log(f"'{place.name}' is left out: {error}", "warning")
             return
         reference = PairRef(place, "", examine(ready), facts, self._ndim, self._readers, self._limit, self._labelled)
         self._pairs.append(reference)
         self._notes.append(ready.notes)
 
-    def dataset(self, reporter: Reporter) -> Dataset:
+    def dataset(self) -> Dataset:
         """What is left after all pairs were compared with each other."""
         if not self._pairs:
             first = self._problems[0] if self._problems else Problem("", "none", "error", "There is no pair.")
@@ -190,14 +195,15 @@ class _Gathered:
             self._problems += oddities(pair.name, pair.found, least, notes) if self._labelled else []
         self._problems += spacing_oddities(names, found, pairs[0].ndim)
         pairs, rule = _with_specimens(pairs)
-        compared = compare([(p.name, p.specimen, p.found) for p in pairs], self._labelled, reporter.check)
+        compared = compare([(p.name, p.specimen, p.found) for p in pairs], self._labelled, self._reporter.check)
         self._problems += compared.problems
         _stop_at_errors(compared.problems, self._on_bad)
         kept = tuple(p for i, p in enumerate(pairs) if i not in compared.dropped)
+        doubtful = tuple(pairs[i] for i in sorted(compared.dropped))
         if self._labelled:
             _require_labels(kept)
             self._problems += _set_oddities(kept)
-        return Dataset(kept, tuple(self._problems), pairs[0].ndim, least, rule, compared.renumbered())
+        return Dataset(kept, tuple(self._problems), pairs[0].ndim, least, rule, compared.renumbered(), doubtful)
 
 
 def _read(place: Place, readers: Readers, facts: Facts, ndim: int, limit: int, labelled: bool) -> Prepared:

@@ -1,0 +1,131 @@
+"""`noyau dataset`: is this fit to train on?"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from noyau.commands import options
+from noyau.commands.exits import PARTIAL, told
+from noyau.commands.progress import ProgressView
+from noyau.commands.showing import show_json, show_line, show_table
+
+if TYPE_CHECKING:
+    from noyau.pipelines.dataset_check import DatasetReport
+    from noyau.training.data import Problem
+
+_SHOWN = 8
+
+
+def check(
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders, files or patterns: npz (image, labels), TIFF (images/ and masks/, or a.tif and a_mask.tif), "
+            "OME-Zarr with labels; points and boxes as CSV, GeoJSON or arrays of an npz."
+        ),
+    ],
+    val: Annotated[
+        list[str] | None, typer.Option(help="Pattern of names to validate on, e.g. 'Emb10_*'; may be repeated.")
+    ] = None,
+    val_percent: Annotated[int, typer.Option(min=0, max=90, help="Share of specimens to validate on.")] = 0,
+    ndim: Annotated[
+        int | None, typer.Option(min=2, max=3, help="Dimensions. Default: those of the first pair.")
+    ] = None,
+    labels: Annotated[str, typer.Option(help="Label group of OME-Zarr images.")] = "nuclei",
+    ignore: Annotated[int | None, typer.Option(help="Label value that means unknown; -1 always does.")] = None,
+    components: Annotated[
+        bool, typer.Option("--components", help="Take connected areas of a mask (0 and 255) for nuclei.")
+    ] = False,
+    complete: Annotated[bool, typer.Option("--complete", help="Every nucleus has its point.")] = False,
+    specimen: Annotated[
+        str | None, typer.Option(help="Regular expression on names: its group is the specimen, e.g. '^(Emb[0-9]+)'.")
+    ] = None,
+    voxel_size: options.VoxelSizeText = None,
+    licence: Annotated[str, typer.Option(help="Licence of the data, for the record.")] = "",
+    modality: Annotated[str, typer.Option(help="Modality, for the record, e.g. 'confocal, H2B-mRFP1'.")] = "",
+    source: Annotated[str, typer.Option(help="Where the data comes from, for the record.")] = "",
+    picture: Annotated[Path | None, typer.Option(help="PNG to write: pairs with their outlines.")] = None,
+    record: Annotated[Path | None, typer.Option(help="JSON to write: counts, split, digests, problems.")] = None,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Check pairs of images and labels before training; exit code 1 if a pair must be left out, 3 if all must."""
+    with told(json):
+        size = options.parse_voxel_size(voxel_size)
+        from noyau.config import load_settings
+        from noyau.domain.access import AccessPolicy
+        from noyau.pipelines.dataset_check import run_dataset_check
+        from noyau.training.data import Facts
+
+        facts = Facts(
+            licence=licence,
+            modality=modality,
+            source=source,
+            voxel_size=None if size is None else (size.z, size.y, size.x),
+            specimen=specimen,
+            ignore=ignore,
+            complete=complete,
+            components=components,
+        )
+        with ProgressView(enabled=not quiet) as view, view.stopping_gently():
+            report = run_dataset_check(
+                places,
+                access=AccessPolicy.everything(load_settings().access.s3_endpoint),
+                ndim=ndim,
+                labels=labels,
+                val=tuple(val or ()),
+                val_percent=val_percent,
+                facts=facts,
+                picture=picture,
+                record=record,
+                overwrite=overwrite,
+                reporter=view,
+            )
+        if json:
+            show_json({"sound": report.is_sound, **report.record, "files": report.files})
+        else:
+            _show(report)
+        if not report.is_sound:
+            raise typer.Exit(PARTIAL)
+
+
+def _show(report: DatasetReport) -> None:
+    record = report.record
+    rows = [_row(part) for part in record["parts"]]
+    show_table(["folder", "pairs", "objects", "voxel size (µm)", "licence", "modality"], rows)
+    sides = [(side, c["pairs"], c["objects"], c["specimens"]) for side, c in record["counts"].items()]
+    show_table(["set", "pairs", "objects", "specimens"], sides)
+    show_line(f"Specimens: {record['specimens']}.")
+    for severity in ("error", "warning", "note"):
+        _show_problems([p for p in report.problems if p.severity == severity], severity)
+    left = sum(side["pairs"] for side in record["counts"].values())
+    errors = sum(p.severity == "error" for p in report.problems)
+    verdict = "no errors" if report.is_sound else f"{errors} left out or in doubt"
+    show_line(f"{left} pairs of {record['ndim']}D images can be trained on; {verdict}.")
+    for file in report.files:
+        show_line(f"Written: {file}")
+
+
+def _row(part: dict[str, Any]) -> tuple[Any, ...]:
+    sizes = [" x ".join(f"{v:g}" for v in size) if size else "unknown" for size in part["voxel_sizes"]]
+    shown = "; ".join(sizes[:3]) + ("; ..." if len(sizes) > 3 else "")
+    return part["folder"], part["pairs"], part["objects"], shown, part["licence"] or "not stated", part["modality"]
+
+
+def _show_problems(problems: Sequence[Problem], severity: str) -> None:
+    """All errors; of warnings and notes the first few of each kind."""
+    kinds: dict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.kind].append(problem)
+    for kind, members in kinds.items():
+        shown = members if severity == "error" else members[:_SHOWN]
+        for problem in shown:
+            show_line(f"{severity} ({kind}): {problem}")
+        if len(members) > len(shown):
+            show_line(f"{severity} ({kind}): ... and {len(members) - len(shown)} more; --json lists them all")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from noyau.domain.errors import InvalidInput, NotFound, OutOfRange
@@ -18,11 +18,19 @@ def channel_names(ngff: Mapping[str, Any], count: int) -> tuple[str, ...]:
     omero = ngff.get("omero")
     listed = omero.get("channels") if isinstance(omero, Mapping) else None
     entries = listed if isinstance(listed, list) else []
-    names: list[str] = []
+    labels = []
     for index in range(count):
         entry = entries[index] if index < len(entries) and isinstance(entries[index], Mapping) else {}
         label = entry.get("label")
-        name = label.strip() if isinstance(label, str) and label.strip() else str(index)
+        labels.append(label if isinstance(label, str) else "")
+    return unique_names(labels)
+
+
+def unique_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """Channel names that differ: the index where a label is blank, and added to one that was there before."""
+    names: list[str] = []
+    for index, label in enumerate(labels):
+        name = label.strip() or str(index)
         names.append(name if name not in names else f"{name}-{index}")
     return tuple(names)
 

@@ -50,7 +50,7 @@ class OmeZarrSource:
         index = self._index(box, time, channel_index(wanted, self.info.channels, self._uri))
         pixels = read_pixels(self._array[index], self._uri).reshape(box.shape)
         if pixels.dtype.kind == "f":
-            _refuse_not_finite(pixels, box.start, self._uri)
+            refuse_not_finite(pixels, box.start, self._uri)
         return pixels
 
     def _index(self, box: Box, time: int, channel: int) -> tuple[int | slice, ...]:
@@ -74,7 +74,8 @@ def spatial(axes: Axes, values: tuple[int, ...]) -> Index3:
     return (axes.size(values, "z"), axes.size(values, "y"), axes.size(values, "x"))
 
 
-def _refuse_not_finite(pixels: np.ndarray, origin: Index3, uri: str) -> None:
+def refuse_not_finite(pixels: np.ndarray, origin: Index3, uri: str) -> None:
+    """Raises InvalidInput where floating-point pixels hold NaN or infinity; the message names the voxel."""
     finite = np.isfinite(pixels)
     if finite.all():
         return

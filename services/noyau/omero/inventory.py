@@ -1,0 +1,149 @@
+"""What of ours is attached to a thing in OMERO, found by the texts that every one of our objects carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from noyau.domain.omero_uri import OmeroUri
+from noyau.omero import queries
+from noyau.omero.line import Line
+from noyau.omero.runs import PREFIX, RUN_NAMESPACE, Run, file_prefix, run_of
+
+_CLASSES = {
+    "image": "Image",
+    "dataset": "Dataset",
+    "project": "Project",
+    "plate": "Plate",
+    "screen": "Screen",
+    "well": "Well",
+}
+_ROIS = (
+    "select r.id, r.description from Roi r "
+    "where r.image.id = :id and r.details.owner.id = :owner and r.description like :text order by r.id"
+)
+_IMAGES = (
+    "select i.id, i.description from Image i "
+    "where i.details.owner.id = :owner and i.description like :text order by i.id"
+)
+_FILES = "select f.id, f.name from OriginalFile f where f.details.owner.id = :owner and f.name like :text order by f.id"
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """Ids of what one run made.
+
+    Attributes:
+        rois, annotations, files, images: database ids. Files that an annotation holds are not counted as files: they
+            go with it.
+        marker: id of the marker, None where the run is not complete.
+    """
+
+    rois: tuple[int, ...] = ()
+    annotations: tuple[int, ...] = ()
+    files: tuple[int, ...] = ()
+    images: tuple[int, ...] = ()
+    marker: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.rois or self.annotations or self.files or self.images)
+
+
+@dataclass
+class _Found:
+    rois: list[int] = field(default_factory=list)
+    annotations: list[int] = field(default_factory=list)
+    files: list[int] = field(default_factory=list)
+    images: list[int] = field(default_factory=list)
+    marker: int | None = None
+
+    def frozen(self) -> Belongings:
+        rois, annotations, files, images = (
+            tuple(dict.fromkeys(ids)) for ids in (self.rois, self.annotations, self.files, self.images)
+        )
+        return Belongings(rois, annotations, files, images, self.marker)
+
+
+def link_class(kind: str) -> str:
+    """Name of the class that links annotations to things of a kind, e.g. `ImageAnnotationLink`."""
+    return f"{_CLASSES[kind]}AnnotationLink"
+
+
+def belongings(line: Line, parent: OmeroUri) -> dict[Run, Belongings]:
+    """Everything of ours about a thing, by run; only what the session's own user owns.
+
+    Args:
+        line: the connection.
+        parent: an image, or a container.
+    """
+    owner = user_id(line)
+    found: dict[Run, _Found] = {}
+    for annotation, text, namespace in _annotations(line, parent, owner):
+        if (run := run_of(text)) is not None:
+            place = found.setdefault(run, _Found())
+            place.annotations.append(annotation)
+            if namespace == RUN_NAMESPACE:
+                place.marker = annotation
+    held = _held_files(line, [a for place in found.values() for a in place.annotations])
+    for file, name in queries.rows(line, _FILES, owner=owner, text=f"{file_prefix(parent)}%"):
+        if file not in held and (run := _run_of_file(name, parent)) is not None:
+            found.setdefault(run, _Found()).files.append(file)
+    if parent.kind == "image":
+        for roi, text in queries.rows(line, _ROIS, id=parent.id, owner=owner, text=f"{PREFIX}%"):
+            if (run := run_of(text)) is not None:
+                found.setdefault(run, _Found()).rois.append(roi)
+        for image, text in queries.rows(line, _IMAGES, owner=owner, text=f"{PREFIX}%"):
+            run = run_of(text)
+            if run is not None and text == run.image_description(parent):
+                found.setdefault(run, _Found()).images.append(image)
+    return {run: place.frozen() for run, place in found.items()}
+
+
+def annotation_of(line: Line, parent: OmeroUri, description: str) -> int | None:
+    """Id of our annotation with this description on a thing, None where there is none."""
+    hql = (
+        f"select a.id from {link_class(parent.kind)} l join l.child a "
+        "where l.parent.id = :id and a.details.owner.id = :owner and a.description = :text order by a.id"
+    )
+    found = queries.ids(line, hql, id=parent.id, owner=user_id(line), text=description)
+    return found[0] if found else None
+
+
+def files_named(line: Line, name: str) -> list[int]:
+    """Ids of our files of this name."""
+    hql = "select f.id from OriginalFile f where f.details.owner.id = :owner and f.name = :text order by f.id"
+    return queries.ids(line, hql, owner=user_id(line), text=name)
+
+
+def image_described(line: Line, description: str) -> int | None:
+    """Id of our image with this description, None where there is none."""
+    hql = "select i.id from Image i where i.details.owner.id = :owner and i.description = :text order by i.id"
+    found = queries.ids(line, hql, owner=user_id(line), text=description)
+    return found[0] if found else None
+
+
+def user_id(line: Line) -> int:
+    """Id of the user that the session acts as."""
+    return int(line.factory.getAdminService().getEventContext().userId)
+
+
+def _annotations(line: Line, parent: OmeroUri, owner: int) -> list[tuple[int, str, str]]:
+    hql = (
+        f"select a.id, a.description, a.ns from {link_class(parent.kind)} l join l.child a "
+        "where l.parent.id = :id and a.details.owner.id = :owner and a.description like :text order by a.id"
+    )
+    return [(int(i), d, n) for i, d, n in queries.rows(line, hql, id=parent.id, owner=owner, text=f"{PREFIX}%")]
+
+
+def _held_files(line: Line, annotations: Iterable[int]) -> set[int]:
+    hql = "select a.file.id from FileAnnotation a where a.id in (:ids)"
+    return {file for part in queries.batches(annotations) for file in queries.ids(line, hql, ids=part)}
+
+
+def _run_of_file(name: str, parent: OmeroUri) -> Run | None:
+    """The run that a file's name tells: prefix, name of the labels, what it is, job."""
+    stem = name.removeprefix(file_prefix(parent)).rpartition(".")[0]
+    rest, dash, job = stem.rpartition("-")
+    labels, dash_too, _ = rest.rpartition("-")
+    return Run(job, labels) if name.startswith(file_prefix(parent)) and dash and dash_too and labels else None

@@ -9,8 +9,10 @@ import typer
 from noyau.commands import options
 from noyau.commands.exits import told
 from noyau.commands.progress import ProgressView
+from noyau.commands.running import Run, run_job
 from noyau.commands.showing import show_json, show_table
 from noyau.domain.errors import InvalidInput
+from noyau.domain.training_jobs import SynthSpec
 
 
 def synth(
@@ -28,6 +30,11 @@ def synth(
     ngff: Annotated[str, typer.Option(help="Version of the OME-Zarr: 0.5 or 0.4.")] = "0.5",
     no_preview: Annotated[bool, typer.Option("--no-preview", help="No picture beside the image.")] = False,
     overwrite: options.Overwrite = False,
+    server: Annotated[
+        str | None, typer.Option("--server", help="Make them as a job of this service: host:port or unix:/path.")
+    ] = None,
+    tls_ca: options.TlsCa = None,
+    detach: Annotated[bool, typer.Option("--detach", help="With --server: print the job's id, do not wait.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -36,22 +43,49 @@ def synth(
         voxels = options.parse_tile(shape)
         if voxels is None:
             raise InvalidInput("The shape is empty.")
-        from noyau.pipelines.synth import run_synth
+        if server is None and detach:
+            raise InvalidInput("Only a service goes on without its command.", "Name one with --server.")
+        if server is not None and ngff != "0.5":
+            raise InvalidInput(f"A service writes OME-Zarr 0.5, not {ngff}.", "Leave out --ngff, or --server.")
+        spec = SynthSpec(
+            output=out if server is None else options.absolute(out),
+            ndim=2 if voxels[0] == 1 else 3,
+            count=number,
+            recipe=recipe,
+            seed=seed,
+            voxel_size=options.parse_voxel_size(voxel_size),
+            shape=voxels,
+            previews=not no_preview,
+            nuclei=count,
+            density=density,
+            fmt=format,
+            overwrite=overwrite,
+        )
+    if server is None:
+        _make_here(spec, ngff, json, quiet)
+    else:
+        run_job(spec, Run(server, False, tls_ca, json, quiet, detach))
+
+
+def _make_here(spec: SynthSpec, ngff: str, json: bool, quiet: bool) -> None:
+    """Makes the images in this process."""
+    with told(json):
+        from noyau.pipelines.synth import SHAPES, run_synth
 
         with ProgressView(enabled=not quiet) as view:
             made = run_synth(
-                out,
-                voxels,
-                options.parse_voxel_size(voxel_size),
-                seed,
-                recipe,
-                number,
-                fmt=format,
+                spec.output,
+                spec.shape or SHAPES[spec.ndim],
+                spec.voxel_size,
+                spec.seed,
+                spec.recipe,
+                spec.count,
+                fmt=spec.fmt,
                 ngff=ngff,
-                count=count,
-                density=density,
-                overwrite=overwrite,
-                preview=not no_preview,
+                count=spec.nuclei,
+                density=spec.density,
+                overwrite=spec.overwrite,
+                preview=spec.previews,
                 reporter=view,
             )
         if json:

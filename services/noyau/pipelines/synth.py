@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
+from shutil import rmtree
+from typing import Any
 
 from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import AlreadyExists, FailedPrecondition, InvalidInput, LimitExceeded, NoyauError
-from noyau.domain.geometry import VoxelSize
+from noyau.domain.geometry import Index3, VoxelSize
+from noyau.domain.jobs import JobResult
 from noyau.domain.progress import Reporter, SilentReporter
-from noyau.sources.convert import convert
+from noyau.domain.training_jobs import SynthSpec
+from noyau.pipelines.context import PipelineContext
+from noyau.pipelines.ledgers import UnitBook
+from noyau.pipelines.pair_files import replace_file, save_npz, save_zarr
 from noyau.training.synthetic import SyntheticVolume, generate, recipe_named
 from noyau.training.synthetic.preview import draw_preview
+from noyau.training.synthetic.volume import GENERATOR_VERSION
 from noyau.training.synthetic.voxels import draw_voxel_size
 
 TRUTH = "truth"
 ZARR_SUFFIX = ".ome.zarr"
 FORMATS = ("npz", "zarr")
+RECORD = "synthetic.json"
+SHAPES: dict[int, Index3] = {3: (48, 192, 192), 2: (1, 512, 512)}
+"""Voxels of an image where the request names none, by dimensions."""
+_JOB = "synth"
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,48 @@ class SynthFile:
     seed: int
     voxel_size: VoxelSize
     preview: str = ""
+
+
+def run(spec: SynthSpec, context: PipelineContext) -> JobResult:
+    """Makes the images of a job. A restarted job keeps what it has made.
+
+    A folder also gets a record, `synthetic.json`, which lists the images with their seeds and nuclei.
+
+    Raises:
+        NoyauError: as `run_synth`.
+    """
+    shape = spec.shape or SHAPES[_dimensions(spec)]
+    if (shape[0] == 1) != (spec.ndim == 2):
+        raise InvalidInput(f"A {spec.ndim}D image cannot have the shape {shape}.", "A 2D image has one plane.")
+    recipe_named(spec.recipe)
+    book = UnitBook(context.ledger)
+    seeds = range(spec.seed, spec.seed + spec.count)
+    begun = bool(book.finished(_JOB, "begun"))
+    # What is there when the job begins is somebody else's; what is there later this job made.
+    _targets(spec.output, spec.fmt, spec.recipe, seeds, context.access, spec.overwrite or begun)
+    book.mark(_JOB, "begun", "all")
+    context.reporter.stage("synthesise")
+    made: list[SynthFile] = []
+    for done, seed in enumerate(seeds, start=1):
+        context.reporter.check()
+        known = book.finished(_JOB, "image").get(str(seed))
+        made.append(_one(spec, shape, seed, context) if known is None else _from_payload(known["file"]))
+        if known is None:
+            book.mark(_JOB, "image", str(seed), {"file": asdict(made[-1])})
+        context.reporter.progress(done, spec.count, "image")
+    files = [path for file in made for path in (file.path, file.preview) if path]
+    if not _is_single(spec):
+        files.append(_write_record(spec, made, context.access))
+    return JobResult(nuclei=sum(file.nuclei for file in made), files=tuple(files))
+
+
+def cleanup(spec: SynthSpec, context: PipelineContext) -> None:
+    """Removes what a failed or cancelled job half wrote; finished images stay."""
+    seeds = range(spec.seed, spec.seed + spec.count)
+    _, targets = _targets(spec.output, spec.fmt, spec.recipe, seeds, context.access, overwrite=True)
+    for target in (Path(t) for t in targets if "://" not in t):
+        for partial in target.parent.glob(f".{target.name}*.partial"):
+            rmtree(partial, ignore_errors=True) if partial.is_dir() else partial.unlink(missing_ok=True)
 
 
 def run_synth(
@@ -91,6 +141,45 @@ def run_synth(
     return made
 
 
+def _dimensions(spec: SynthSpec) -> int:
+    if spec.ndim not in SHAPES:
+        raise InvalidInput(f"A synthetic image has 2 or 3 dimensions, not {spec.ndim}.")
+    return spec.ndim
+
+
+def _is_single(spec: SynthSpec) -> bool:
+    """The output is the image itself, not a folder."""
+    return _format(spec.output, spec.fmt, spec.count)[1]
+
+
+def _one(spec: SynthSpec, shape: Index3, seed: int, context: PipelineContext) -> SynthFile:
+    """Makes the image of one seed, in the place that it has in the whole set."""
+    kind, (target,) = _targets(spec.output, spec.fmt, spec.recipe, range(seed, seed + 1), context.access, True)
+    size = spec.voxel_size or draw_voxel_size(seed, flat=spec.ndim == 2)
+    recipe = recipe_named(spec.recipe)
+    volume = generate(shape, size, seed, recipe, count=spec.nuclei, density=spec.density)
+    return _Writer(kind, "0.5", True, spec.previews, context.access).write(target, volume, seed)
+
+
+def _from_payload(values: Mapping[str, Any]) -> SynthFile:
+    return SynthFile(**{**values, "voxel_size": VoxelSize(**values["voxel_size"])})
+
+
+def _write_record(spec: SynthSpec, made: Sequence[SynthFile], access: AccessPolicy) -> str:
+    """The list of all images of a folder."""
+    path = Path(access.check(spec.output, write=True)) / RECORD
+    document = {
+        "generator": GENERATOR_VERSION,
+        "request": {**asdict(spec), "output": path.parent.name},
+        "images": [{**asdict(file), "path": Path(file.path).name, "preview": Path(file.preview).name} for file in made],
+    }
+    try:
+        replace_file(path, json.dumps(document, indent=1).encode())
+    except OSError as error:
+        raise _told(error, str(path)) from error
+    return str(path)
+
+
 def _targets(
     out: str, fmt: str | None, recipe_name: str, seeds: range, access: AccessPolicy, overwrite: bool
 ) -> tuple[str, list[str]]:
@@ -134,11 +223,14 @@ class _Writer:
             if beside:
                 Path(target).parent.mkdir(parents=True, exist_ok=True)
             for path, content in beside.items():
-                _replace(path, content)
+                replace_file(path, content)
             if self.kind == "npz":
-                _save_pair(Path(target), volume)
+                save_npz(Path(target), volume.image, volume.labels, volume.voxel_size)
             else:
-                _save_zarr(target, volume, self.ngff, self.overwrite, self.access)
+                save_zarr(
+                    target, volume.image, volume.labels, volume.voxel_size,
+                    group=TRUTH, ngff=self.ngff, overwrite=self.overwrite, access=self.access,
+                )  # fmt: skip
         except (OSError, NoyauError) as error:
             if beside and not Path(target).exists():
                 for path in beside:
@@ -156,45 +248,6 @@ class _Writer:
         if self.preview:
             files[Path(f"{stem}.png")] = draw_preview(volume)
         return files
-
-
-def _save_pair(path: Path, volume: SyntheticVolume) -> None:
-    """Writes keys `image`, `labels` (y/x where there is one plane) and `voxel_size` (micrometres z/y/x)."""
-    flat = volume.image.shape[0] == 1
-    image, labels = (volume.image[0], volume.labels[0]) if flat else (volume.image, volume.labels)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, image=image, labels=labels, voxel_size=np.array(tuple(volume.voxel_size)))
-        partial.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
-
-
-def _save_zarr(target: str, volume: SyntheticVolume, ngff: str, overwrite: bool, access: AccessPolicy) -> None:
-    """Goes through an npz in a private folder, so that there is one writer of OME-Zarr images only."""
-    with tempfile.TemporaryDirectory(prefix="noyau-synth-") as folder:
-        pair = Path(folder) / "pair.npz"
-        _save_pair(pair, volume)
-        # The private folder is ours; the target was checked against the caller's policy before.
-        everything = AccessPolicy.everything(access.s3_endpoint)
-        convert(
-            str(pair), target, voxel_size=volume.voxel_size, ngff=ngff, overwrite=overwrite, labels=TRUTH,
-            access=everything,
-        )  # fmt: skip
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
 
 
 def _told(error: OSError, target: str) -> FailedPrecondition | LimitExceeded:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from noyau.domain.geometry import Index3, VoxelSize
 from noyau.domain.image import ImageRef
 from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
+
+
+Rois = Literal["auto", "masks", "polygons", "points", "none"]
+LabelImage = Literal["auto", "always", "never"]
 
 
 class JobState(StrEnum):
@@ -47,6 +51,9 @@ class SegmentSpec:
         overwrite: replace labels of that name if they exist.
         workers: reading/decoding threads; None picks by the machine. Never changes the result.
         fill_missing: treat missing chunks as zero instead of refusing them.
+        rois: of images in OMERO: `auto` (masks within the budget), `masks`, `polygons`, `points` or `none`.
+        label_image: of images in OMERO, whether labels are saved as an image: `auto` (where ROIs do not show every
+            pixel), `always` or `never`.
     """
 
     images: tuple[ImageRef, ...]
@@ -66,6 +73,8 @@ class SegmentSpec:
     workers: int | None = None
     fill_missing: bool = False
     fit_diameter: bool = False
+    rois: Rois = "auto"
+    label_image: LabelImage = "auto"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class JobSpec(_message.Message):
     def __init__(self, segment: _Optional[_Union[SegmentSpec, _Mapping]] = ..., measure: _Optional[_Union[MeasureSpec, _Mapping]] = ..., train: _Optional[_Union[_training_specs_pb2.TrainSpec, _Mapping]] = ..., suggest: _Optional[_Union[_training_specs_pb2.SuggestSpec, _Mapping]] = ..., synth: _Optional[_Union[_training_specs_pb2.SynthSpec, _Mapping]] = ...) -> None: ...
 
 class SegmentSpec(_message.Message):
-    __slots__ = ("images", "model", "labels", "output", "voxel_size", "diameter", "tile", "batch", "device", "backend", "foreground", "min_volume", "skip_measurement", "overwrite", "workers", "fill_missing", "fit_diameter")
+    __slots__ = ("images", "model", "labels", "output", "voxel_size", "diameter", "tile", "batch", "device", "backend", "foreground", "min_volume", "skip_measurement", "overwrite", "workers", "fill_missing", "fit_diameter", "rois", "label_image")
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,8 @@ class SegmentSpec(_message.Message):
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     FILL_MISSING_FIELD_NUMBER: _ClassVar[int]
     FIT_DIAMETER_FIELD_NUMBER: _ClassVar[int]
+    ROIS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_IMAGE_FIELD_NUMBER: _ClassVar[int]
     images: _containers.RepeatedCompositeFieldContainer[_image_pb2.ImageRef]
     model: str
     labels: str
@@ -58,7 +60,9 @@ class SegmentSpec(_message.Message):
     workers: int
     fill_missing: bool
     fit_diameter: bool
-    def __init__(self, images: _Optional[_Iterable[_Union[_image_pb2.ImageRef, _Mapping]]] = ..., model: _Optional[str] = ..., labels: _Optional[str] = ..., output: _Optional[str] = ..., voxel_size: _Optional[_Union[_image_pb2.VoxelSize, _Mapping]] = ..., diameter: _Optional[float] = ..., tile: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., batch: _Optional[int] = ..., device: _Optional[str] = ..., backend: _Optional[str] = ..., foreground: _Optional[float] = ..., min_volume: _Optional[float] = ..., skip_measurement: _Optional[bool] = ..., overwrite: _Optional[bool] = ..., workers: _Optional[int] = ..., fill_missing: _Optional[bool] = ..., fit_diameter: _Optional[bool] = ...) -> None: ...
+    rois: str
+    label_image: str
+    def __init__(self, images: _Optional[_Iterable[_Union[_image_pb2.ImageRef, _Mapping]]] = ..., model: _Optional[str] = ..., labels: _Optional[str] = ..., output: _Optional[str] = ..., voxel_size: _Optional[_Union[_image_pb2.VoxelSize, _Mapping]] = ..., diameter: _Optional[float] = ..., tile: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., batch: _Optional[int] = ..., device: _Optional[str] = ..., backend: _Optional[str] = ..., foreground: _Optional[float] = ..., min_volume: _Optional[float] = ..., skip_measurement: _Optional[bool] = ..., overwrite: _Optional[bool] = ..., workers: _Optional[int] = ..., fill_missing: _Optional[bool] = ..., fit_diameter: _Optional[bool] = ..., rois: _Optional[str] = ..., label_image: _Optional[str] = ...) -> None: ...
 
 class MeasureSpec(_message.Message):
     __slots__ = ("images", "labels", "channels", "output", "voxel_size", "overwrite")

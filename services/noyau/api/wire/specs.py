@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast, get_args
+
 from noyau.api.wire.images import (
     channel_from_wire,
     channel_to_wire,
@@ -21,7 +23,7 @@ from noyau.api.wire.training_specs import (
     train_to_wire,
 )
 from noyau.domain.errors import InvalidInput
-from noyau.domain.jobs import JobSpec, MeasureSpec, SegmentSpec
+from noyau.domain.jobs import JobSpec, LabelImage, MeasureSpec, Rois, SegmentSpec
 from noyau.domain.training_jobs import SuggestSpec, TrainSpec
 from noyau.v1 import specs_pb2
 
@@ -78,6 +80,8 @@ def _segment_to_wire(spec: SegmentSpec) -> specs_pb2.SegmentSpec:
         workers=spec.workers,
         fill_missing=spec.fill_missing,
         fit_diameter=spec.fit_diameter,
+        rois=spec.rois,
+        label_image=spec.label_image,
     )
 
 
@@ -100,7 +104,16 @@ def _segment_from_wire(message: specs_pb2.SegmentSpec) -> SegmentSpec:
         workers=message.workers if message.HasField("workers") else None,
         fill_missing=message.fill_missing,
         fit_diameter=message.fit_diameter,
+        rois=cast(Rois, _one_of("rois", message.rois, get_args(Rois))),
+        label_image=cast(LabelImage, _one_of("label_image", message.label_image, get_args(LabelImage))),
     )
+
+
+def _one_of(name: str, text: str, known: tuple[str, ...]) -> str:
+    """The first of the known words where none is given. Raises InvalidInput."""
+    if text and text not in known:
+        raise InvalidInput(f"'{text[:100]}' is no value of {name}.", f"Known are {', '.join(known)}.")
+    return text or known[0]
 
 
 def _measure_to_wire(spec: MeasureSpec) -> specs_pb2.MeasureSpec:

@@ -45,7 +45,7 @@ class Frame:
     @cached_property
     def predictions(self) -> PredictionStore:
         """Quantised predictions on the model's grid."""
-        return PredictionStore(self.folder / "predict", self.plan.grid)
+        return PredictionStore(self.folder / "predict", self.plan.grid, self.plan.planes)
 
     @cached_property
     def provisional(self) -> LabelStore:

@@ -8,8 +8,8 @@ from noyau.inference.backend import Backend
 from noyau.inference.cache import BackendCache
 from noyau.inference.selection import choose
 from noyau.models.registry import ModelRegistry
+from noyau.pipelines.decoders import check_decoder
 from noyau.pipelines.prepare import DEFAULT_MODELS
-from noyau.pipelines.segment_tasks import check_decoder
 
 
 def find_model(registry: ModelRegistry, wanted: str | None, info: ImageInfo) -> ModelInfo:

@@ -6,16 +6,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from math import ceil, prod
+from typing import TYPE_CHECKING
 
 from noyau.domain.errors import FailedPrecondition, InvalidInput, LimitExceeded
 from noyau.domain.geometry import Index3, VoxelSize
 from noyau.domain.image import ImageInfo
 from noyau.domain.jobs import SegmentSpec
 from noyau.domain.model import ModelInfo, VoteParams
+from noyau.inference.backend import CHANNELS
 from noyau.pipelines.context import Limits
+from noyau.pipelines.decoders import decoder_of, tiling_warnings
 from noyau.planning.grid import Grid, plan_grid
 from noyau.planning.scaling import Scaling, plan_scaling
 from noyau.planning.tiles import choose_tile
+
+if TYPE_CHECKING:  # brings libraries that most plans do not need
+    from noyau.decoding.windowed import WindowDecoder
 
 DEFAULT_MODELS = {2: "nuclei-2d", 3: "nuclei-3d"}
 """What is taken for an image of so many dimensions when the caller names no model."""
@@ -31,7 +37,8 @@ class ImagePlan:
         voxel_size: of the image, micrometres; 1 where a 2D image has none.
         scaling: image grid to model grid.
         grid: tiles on the model grid.
-        vote: the decoder's parameters with the caller's changes.
+        vote: the vote's parameters with the caller's changes.
+        decoder: decodes instead of the vote, window by window; None for the vote.
         min_voxels: smallest nucleus kept, voxels of the image.
         warnings: what the caller should know of assumptions made.
     """
@@ -44,6 +51,12 @@ class ImagePlan:
     vote: VoteParams
     min_voxels: int
     warnings: tuple[str, ...] = ()
+    decoder: WindowDecoder | None = None
+
+    @property
+    def planes(self) -> int:
+        """Channels of the quantised prediction."""
+        return CHANNELS if self.decoder is None else self.decoder.planes
 
     @property
     def signature(self) -> str:
@@ -52,12 +65,18 @@ class ImagePlan:
         A restarted job trusts what it finds there only under the same name, in case the software or its limits
         changed meanwhile.
         """
-        parts = (self.model.digest, self.model.normalisation, self.scaling, self.grid, self.vote)
+        parts = (self.model.digest, self.model.normalisation, self.scaling, self.grid, self.vote, self.decoder)
         return sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 BYTES_PER_VOXEL = {("openvino", 3): 110, ("torch", 3): 180, ("openvino", 2): 240, ("torch", 2): 400}
 """Memory of a forward pass of the shipped models per voxel of the window, by backend and dimensions (measured)."""
+
+
+LARGER_NETWORKS = {"residual-unet": 2, "swin-unetr": 12}
+"""How many times as much other architectures need, in the shapes that they have by default (measured)."""
+BYTES_PER_PLANE = 16
+"""Memory of a further channel: its floats, and what its quantisation makes of them."""
 
 
 def plan_image(
@@ -83,7 +102,8 @@ def plan_image(
     voxel_size, warnings = _voxel_size(uri, info, model, spec)
     scaling = _scaling(info, voxel_size, model, spec.diameter)
     _check_size(uri, info.shape, scaling, limits)
-    window = min(limits.network_bytes // BYTES_PER_VOXEL[backend, model.ndim], limits.max_tile_voxels)
+    decoder = decoder_of(model, spec.foreground)
+    window = min(limits.network_bytes // _bytes_per_voxel(model, backend, decoder), limits.max_tile_voxels)
     grid = _grid(scaling.shape, model, spec.tile, window, limits.max_tile_voxels)
     vote = model.vote if spec.foreground is None else replace(model.vote, foreground=spec.foreground)
     return ImagePlan(
@@ -93,9 +113,17 @@ def plan_image(
         scaling=scaling,
         grid=grid,
         vote=vote,
-        min_voxels=_min_voxels(spec.min_volume, vote, scaling, voxel_size, info),
-        warnings=warnings,
+        min_voxels=_min_voxels(spec.min_volume, (decoder or vote).min_voxels, scaling, voxel_size, info),
+        warnings=(*warnings, *tiling_warnings(model, len(grid.tiles))),
+        decoder=decoder,
     )
+
+
+def _bytes_per_voxel(model: ModelInfo, backend: str, decoder: WindowDecoder | None) -> int:
+    """Memory of a forward pass per voxel of the window."""
+    planes = CHANNELS if decoder is None else decoder.planes
+    shape = BYTES_PER_VOXEL[backend, model.ndim] * LARGER_NETWORKS.get(model.architecture, 1)
+    return shape + BYTES_PER_PLANE * max(0, planes - CHANNELS)
 
 
 def _check_parameters(spec: SegmentSpec) -> None:
@@ -170,10 +198,12 @@ def _check_size(uri: str, shape: Index3, scaling: Scaling, limits: Limits) -> No
 def _grid(shape: Index3, model: ModelInfo, tile: Index3 | None, window: int, most: int) -> Grid:
     flat = model.ndim == 2
     halo = (0, *model.halo[1:]) if flat else model.halo
+    # The strides of a network that sees its whole window are long, and its tiles are not exact in any case.
+    frame = None if model.bounded else (0, 0, 0)
     stride = (1, *model.stride[1:]) if flat else model.stride
     if tile is None:
-        return plan_grid(shape, choose_tile(shape, halo, stride, window), halo, stride)
-    grid = plan_grid(shape, (1, *tile[1:]) if flat and tile[0] >= 1 else tile, halo, stride)
+        return plan_grid(shape, choose_tile(shape, halo, stride, window), halo, stride, frame)
+    grid = plan_grid(shape, (1, *tile[1:]) if flat and tile[0] >= 1 else tile, halo, stride, frame)
     if prod(grid.window) > most:
         raise LimitExceeded(
             f"A tile of {_text(tile)} needs {prod(grid.window):,} voxels of input ({_text(grid.window)} with its "
@@ -183,12 +213,10 @@ def _grid(shape: Index3, model: ModelInfo, tile: Index3 | None, window: int, mos
     return grid
 
 
-def _min_voxels(
-    volume: float | None, vote: VoteParams, scaling: Scaling, voxel_size: VoxelSize, info: ImageInfo
-) -> int:
+def _min_voxels(volume: float | None, smallest: int, scaling: Scaling, voxel_size: VoxelSize, info: ImageInfo) -> int:
     """The size filter in voxels of the image, at least 1."""
     if volume is None:
-        return max(1, round(vote.min_voxels * prod(scaling.step)))
+        return max(1, round(smallest * prod(scaling.step)))
     unit = voxel_size.y * voxel_size.x if info.is_2d else voxel_size.volume
     return max(1, ceil(volume / unit - 1e-9))
 

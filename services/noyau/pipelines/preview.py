@@ -10,11 +10,12 @@ import numpy as np
 
 from noyau.assembly.numbering import apply_numbering, number_objects
 from noyau.assembly.objects import summarise
+from noyau.assembly.stitching import provisional_names
 from noyau.decoding import vote
 from noyau.domain.geometry import Box, VoxelSize
 from noyau.domain.jobs import SegmentSpec
 from noyau.domain.progress import SilentReporter
-from noyau.inference.backend import CHANNELS, Backend, never_stop
+from noyau.inference.backend import Backend, never_stop
 from noyau.inference.cache import BackendCache
 from noyau.inference.selection import choose
 from noyau.models.registry import ModelRegistry
@@ -34,11 +35,13 @@ class Preview:
         model: name@version that was used.
         labels: uint32 z/y/x, 0 is background, nuclei are 1..n in raster order of their centres; None if not wanted.
         probability: foreground probability, float32 z/y/x; None if not wanted.
+        digest: of the model's weights.
     """
 
     model: str
     labels: np.ndarray | None = None
     probability: np.ndarray | None = None
+    digest: str = ""
 
 
 def run(
@@ -88,6 +91,7 @@ def run(
     prediction = _predict(frame, network, check)
     return Preview(
         model=info.ref,
+        digest=info.digest,
         labels=_labels(frame, prediction) if labels else None,
         probability=_probability(frame, prediction) if probability else None,
     )
@@ -96,7 +100,7 @@ def run(
 def _predict(frame: Frame, network: Backend, check: Callable[[], None]) -> np.ndarray:
     """The quantised prediction of the whole crop on the model's grid."""
     grid = frame.plan.grid
-    result = np.zeros((CHANNELS, *grid.shape), np.uint8)
+    result = np.zeros((frame.plan.planes, *grid.shape), np.uint8)
     if frame.intensity.is_flat:
         return result
     for tile in grid.tiles:
@@ -109,8 +113,14 @@ def _predict(frame: Frame, network: Backend, check: Callable[[], None]) -> np.nd
 
 def _labels(frame: Frame, prediction: np.ndarray) -> np.ndarray:
     plan = frame.plan
-    found = vote.decode(prediction, (0, 0, 0), plan.scaling.shape, plan.vote)
-    labels = plan.scaling.labels_to_image(found.labels, (0, 0, 0), Box.of(plan.info.shape))
+    whole = Box.of(plan.info.shape)
+    if plan.decoder is None:
+        found = vote.decode(prediction, (0, 0, 0), plan.scaling.shape, plan.vote).labels
+    else:
+        found = plan.decoder.decode(prediction)
+    labels = plan.scaling.labels_to_image(found, (0, 0, 0), whole)
+    if plan.decoder is not None:
+        labels = provisional_names(labels, whole, plan.info.shape, 0, 1)
     return apply_numbering(labels, number_objects(summarise(labels, (0, 0, 0)), plan.min_voxels))
 
 

@@ -33,6 +33,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def _decoder_parameters(plan: ImagePlan) -> dict[str, Any]:
+    """What the decoder was given, by name."""
+    decoder: Any = plan.decoder or plan.vote
+    return asdict(decoder)
+
+
 def segment_provenance(
     *,
     job_id: str,
@@ -73,7 +79,7 @@ def segment_provenance(
         "selection": asdict(next(iter(spec.images))) if len(spec.images) == 1 else {},
         "parameters": {
             "decoder": model.decoder,
-            **asdict(plan.vote),
+            **_decoder_parameters(plan),
             "min_voxels_in_image": plan.min_voxels,
             "image_voxels_per_model_voxel_zyx": plan.scaling.step,
         },
@@ -87,6 +93,8 @@ def segment_provenance(
             "halo": grid.halo,
             "frame": grid.frame,
             "tiles": grid.counts,
+            "exact": plan.decoder is None and model.bounded,
+            "joined_by": "" if plan.decoder is None else "more than half of the union in the overlap of two windows",
         },
         "compute": {"backend": backend.name, "device": backend.device, "precision": backend.precision},
         "software": software(),

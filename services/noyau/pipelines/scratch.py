@@ -31,20 +31,22 @@ class PredictionStore:
     Args:
         folder: where the arrays live.
         grid: the grid whose cores are stored.
+        planes: channels of the predictions.
     """
 
-    def __init__(self, folder: Path, grid: Grid) -> None:
+    def __init__(self, folder: Path, grid: Grid, planes: int = CHANNELS) -> None:
+        self._planes = planes
         self._folder = folder
         self._grid = grid
         self._context = ts.Context({"cache_pool": {"total_bytes_limit": 0}, "data_copy_concurrency": {"limit": 2}})
 
     def write(self, tile: Tile, prediction: np.ndarray) -> None:
-        """Stores the core of a tile, uint8 (4, Z, Y, X); returns when it is on the disk."""
+        """Stores the core of a tile, uint8 (planes, Z, Y, X); returns when it is on the disk."""
         _write(self._folder / tile.name, prediction, self._context)
 
     def read(self, box: Box) -> np.ndarray:
-        """The prediction of a box inside the grid's shape, uint8 (4, Z, Y, X), put together from its tiles."""
-        result = np.empty((CHANNELS, *box.shape), np.uint8)
+        """The prediction of a box inside the grid's shape, uint8 (planes, Z, Y, X), put together from its tiles."""
+        result = np.empty((self._planes, *box.shape), np.uint8)
         for index in self._grid.touching(box):
             tile = self._grid.tiles[index]
             part = tile.core.intersection(box)
@@ -73,6 +75,14 @@ class LabelStore:
     def read(self, name: str) -> np.ndarray:
         """A unit's provisional labels."""
         return _read(self._folder / name, (slice(None),) * 3, self._context)
+
+    def write_window(self, name: str, labels: np.ndarray) -> None:
+        """Stores the labels of a unit and its overlap with its neighbours, int64 (Z, Y, X)."""
+        _write(self._folder / f"{name}-window", labels, self._context)
+
+    def read_window(self, name: str, part: Box) -> np.ndarray:
+        """A part of what `write_window` stored; its box starts at the window's first voxel."""
+        return _read(self._folder / f"{name}-window", part.slices, self._context)
 
     def objects(self, name: str) -> Objects:
         """A unit's summary."""

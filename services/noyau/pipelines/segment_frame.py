@@ -8,12 +8,14 @@ from typing import Any
 
 from noyau.assembly.numbering import Numbering, number_objects, select
 from noyau.assembly.objects import Objects, merge, no_objects
+from noyau.assembly.stitching import Joins, joined_objects, spread_numbers
 from noyau.compute.executor import Executor, Task
 from noyau.decoding.device import decoder_for
 from noyau.inference.backend import Backend
 from noyau.pipelines.frames import Frame
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.segment_tasks import DECODE, PREDICT, decode_tasks, predict_tasks
+from noyau.pipelines.segment_windows import join_windows
 
 Advance = Callable[[int, int], None]
 """Told how many tiles and units are done, of how many."""
@@ -71,10 +73,25 @@ def find_nuclei(frame: Frame, work: Workforce, book: UnitBook, check: Callable[[
     """
     if not frame.intensity.is_flat:
         _run_tasks(frame, work, book, check, advance)
-    parts = [] if frame.intensity.is_flat else [frame.provisional.objects(unit.name) for unit in frame.units]
-    objects = merge(parts) if parts else no_objects()
+    if frame.intensity.is_flat:
+        return _numbered(frame, no_objects(), None)
+    decoder = frame.plan.decoder
+    joins = None if decoder is None else join_windows(frame, decoder, check)
+    return _numbered(frame, merge(frame.provisional.objects(unit.name) for unit in frame.units), joins)
+
+
+def _numbered(frame: Frame, parts: Objects, joins: Joins | None) -> Found:
+    """The nuclei under their final numbers.
+
+    Args:
+        frame: the frame.
+        parts: the objects under their provisional names.
+        joins: names that are one object; None where no two are.
+    """
+    objects = parts if joins is None else joined_objects(parts, joins)
     numbering = number_objects(objects, frame.plan.min_voxels)
-    return Found(numbering, select(objects, numbering))
+    nuclei = select(objects, numbering)
+    return Found(numbering if joins is None else spread_numbers(numbering, parts, joins), nuclei)
 
 
 def _run_tasks(frame: Frame, work: Workforce, book: UnitBook, check: Callable[[], None], advance: Advance) -> None:

@@ -18,6 +18,7 @@ from noyau.pipelines.provenance import now
 from noyau.pipelines.report import FrameObjects
 from noyau.pipelines.segment_frame import Workforce, find_nuclei
 from noyau.pipelines.segment_results import Finisher, SegmentedFrame
+from noyau.pipelines.segment_windows import WINDOW_UNIT
 from noyau.pipelines.segment_write import shifted, write_frame
 from noyau.pipelines.statistics import Intensity, measure_intensity
 from noyau.planning.units import Unit, plan_units
@@ -79,7 +80,8 @@ class ImageJob:
 
     def _frames(self, source: ImageSource, labels: LabelSink) -> list[SegmentedFrame]:
         """Segments the time points that were asked for; the others stay empty."""
-        units = plan_units(labels.shape, labels.unit, DECODE_UNIT)
+        wanted = DECODE_UNIT if self.planned.plan.decoder is None else WINDOW_UNIT
+        units = plan_units(labels.shape, labels.unit, wanted)
         frames: list[SegmentedFrame] = []
         offset = 0
         for time in range(labels.times):

@@ -12,11 +12,10 @@ from noyau.assembly.objects import summarise
 from noyau.compute.executor import Step, Task
 from noyau.decoding import vote
 from noyau.decoding.device import Decode
-from noyau.domain.errors import FailedPrecondition
 from noyau.domain.geometry import Box
-from noyau.domain.model import ModelInfo
 from noyau.inference.backend import Backend
 from noyau.pipelines.frames import Frame
+from noyau.pipelines.segment_windows import decode_window, window_box
 from noyau.planning.grid import Tile
 from noyau.planning.units import Unit
 
@@ -24,15 +23,6 @@ PREDICT = "predict"
 DECODE = "decode"
 
 Check = Callable[[], None]
-
-
-def check_decoder(model: ModelInfo) -> None:
-    """Refuses a model whose decoder this version does not have."""
-    if model.decoder != "vote":
-        raise FailedPrecondition(
-            f"The model {model.ref} needs the decoder '{model.decoder}', which this version does not have.",
-            "Update Noyau, or take another model.",
-        )
 
 
 def predict_tasks(
@@ -70,6 +60,8 @@ def predict_tasks(
 def decode_tasks(frame: Frame, owners: Mapping[int, str], finished: Collection[str], decode: Decode) -> list[Task]:
     """Tasks that decode the units which are not finished yet; each returns the name of its unit.
 
+    A decoder that is not local decodes each unit with its overlap (see `noyau.pipelines.segment_windows`).
+
     Args:
         frame: the frame.
         owners: key of the task that predicts a tile, by the tile's index; finished tiles are absent.
@@ -79,7 +71,7 @@ def decode_tasks(frame: Frame, owners: Mapping[int, str], finished: Collection[s
     tasks = []
     for unit in frame.units:
         if unit.name not in finished:
-            tiles = frame.plan.grid.touching(_decoder_box(frame, unit.box))
+            tiles = frame.plan.grid.touching(_decoder_box(frame, unit))
             needs = frozenset(owners[i] for i in tiles if i in owners)
             step = Step("decode", partial(_decode, frame, unit, decode))
             tasks.append(Task(f"decode:{unit.name}", DECODE, (step,), needs))
@@ -102,15 +94,19 @@ def _store(frame: Frame, tiles: tuple[Tile, ...], predictions: np.ndarray) -> li
     return [tile.name for tile in tiles]
 
 
-def _decoder_box(frame: Frame, box: Box) -> Box:
-    """The part of the model's grid that decides about the labels of a box of the image."""
+def _decoder_box(frame: Frame, unit: Unit) -> Box:
+    """The part of the model's grid that decides about the labels of a unit of the image."""
     plan = frame.plan
-    return plan.scaling.to_model(box).grown(vote.halo(plan.vote)).clipped(plan.scaling.shape)
+    if plan.decoder is not None:
+        return plan.scaling.to_model(window_box(frame, unit, plan.decoder))
+    return plan.scaling.to_model(unit.box).grown(vote.halo(plan.vote)).clipped(plan.scaling.shape)
 
 
 def _decode(frame: Frame, unit: Unit, decode: Decode, _: Any) -> str:
     plan = frame.plan
-    block = _decoder_box(frame, unit.box)
+    if plan.decoder is not None:
+        return decode_window(frame, unit, plan.decoder)
+    block = _decoder_box(frame, unit)
     core = plan.scaling.to_model(unit.box)
     found = decode(frame.predictions.read(block), block.start, plan.scaling.shape, plan.vote, core=core)
     labels = plan.scaling.labels_to_image(found.labels, core.start, unit.box)

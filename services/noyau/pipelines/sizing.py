@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from noyau.decoding import vote
+from noyau.decoding.whole import segment_whole
 from noyau.domain.errors import LimitExceeded
 from noyau.domain.geometry import Box, Index3, as_index
 from noyau.domain.image import ImageSource
@@ -120,7 +120,7 @@ def _try(
     prediction = network.predict(frame.window(window)[None], check=check)[0]
     inside = core.clipped(plan.scaling.shape)
     prediction = prediction[(slice(None), *inside.relative_to(window.start).slices)]
-    found = vote.segment_crop(np.ascontiguousarray(prediction), plan.vote)
+    found = segment_whole(np.ascontiguousarray(prediction), plan.vote, plan.decoder)
     nuclei = len(np.unique(found[found > 0]))
     return nuclei, float(prediction[0][found > 0].mean() / 255) if nuclei else 0.0
 

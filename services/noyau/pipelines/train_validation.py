@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from noyau.decoding.vote import segment_crop
+from noyau.decoding.whole import segment_whole
 from noyau.domain.geometry import Box, as_index
 from noyau.domain.intensity import normalise
 from noyau.domain.model import ModelInfo
 from noyau.inference.torch_backend import TorchBackend
 from noyau.models.networks import DenseNetwork
+from noyau.pipelines.decoders import decoder_of
 from noyau.planning.reflect import read_reflected
 from noyau.training.dataset import Pair
 from noyau.training.loop import Validator
@@ -52,7 +53,8 @@ def segment_pair(backend: TorchBackend, pair: Pair, describe: ModelInfo) -> np.n
     source = read_reflected(lambda box: image[box.slices], window, whole.shape)
     prediction = backend.predict(source[None].astype(np.float32, copy=False))[0]
     inside = whole.relative_to(window.start).slices
-    return segment_crop(np.ascontiguousarray(prediction[(slice(None), *inside)]), describe.vote)
+    prediction = np.ascontiguousarray(prediction[(slice(None), *inside)])
+    return segment_whole(prediction, describe.vote, decoder_of(describe))
 
 
 def _as_volume(array: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from noyau.domain.errors import FailedPrecondition, InvalidInput, NotFound, PermissionRefused
+from noyau.domain.omero_uri import parse_omero
 
 REMOTE_SCHEMES = ("s3", "http", "https")
 
@@ -29,12 +30,14 @@ class AccessPolicy:
             `s3://bucket` or `s3://bucket/prefix` for S3, `*` for all. Empty means none.
         s3_endpoint: URL of an S3 server other than Amazon's.
         max_voxels: largest volume (z*y*x of one time point and channel); None means no limit.
+        omero: aliases of the OMERO servers that may be used; what a user may do there, the server decides.
     """
 
     roots: tuple[str, ...] = ()
     remote_hosts: tuple[str, ...] = ()
     s3_endpoint: str | None = None
     max_voxels: int | None = None
+    omero: tuple[str, ...] = ()
 
     @classmethod
     def everything(cls, s3_endpoint: str | None = None, max_voxels: int | None = None) -> AccessPolicy:
@@ -59,9 +62,11 @@ class AccessPolicy:
             return self._check_local(uri, write)
         if scheme in REMOTE_SCHEMES:
             return self._check_remote(uri, scheme, write)
+        if scheme == "omero":
+            return self._check_omero(uri)
         raise InvalidInput(
             f"'{uri}' has the unknown scheme '{scheme}://'.",
-            "Images are named by a path, file://, s3:// or http(s)://.",
+            "Images are named by a path, file://, s3://, http(s):// or omero://.",
         )
 
     def check_links(self, folder: str, deep: bool = True) -> None:
@@ -85,6 +90,16 @@ class AccessPolicy:
                     self._check_local(entry.path, write=True)
                 elif deep and entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
+
+    def _check_omero(self, uri: str) -> str:
+        found = parse_omero(uri)
+        if found.alias not in self.omero:
+            known = ", ".join(self.omero) or "none"
+            raise PermissionRefused(
+                f"This service knows no OMERO server '{found.alias}' (known: {known}).",
+                "An operator can add it to the setting `omero`.",
+            )
+        return str(found)
 
     def _check_local(self, uri: str, write: bool) -> str:
         path = resolve_local(uri)

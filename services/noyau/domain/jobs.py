@@ -11,7 +11,6 @@ from noyau.domain.geometry import Index3, VoxelSize
 from noyau.domain.image import ImageRef
 from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
 
-
 Rois = Literal["auto", "masks", "polygons", "points", "none"]
 LabelImage = Literal["auto", "always", "never"]
 

@@ -27,12 +27,14 @@ class JobContext:
         reporter: takes progress; its `check` raises JobCancelled when the job should stop.
         ledger: durable record of finished units; those are not to be done again.
         workdir: scratch folder of this job; it survives a crash and is removed when the job ends.
+        owner: of the job.
     """
 
     job_id: str
     reporter: Reporter
     ledger: UnitLedger
     workdir: Path
+    owner: str = ""
 
 
 class Handler(Protocol):

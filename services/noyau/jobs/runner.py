@@ -58,7 +58,7 @@ class JobRunner:
         cancelled = threading.Event()
         reporter = StoreReporter(lambda kind, payload: self._append(lease, kind, payload), cancelled)
         ledger = _GuardedLedger(self._store.ledger(lease), self._surely)
-        context = JobContext(job.id, reporter, ledger, self._workdir / job.id)
+        context = JobContext(job.id, reporter, ledger, self._workdir / job.id, job.owner)
         beat = Heartbeat(self._store, lease, self._times, cancelled=cancelled, lost=self._lost, every=reporter.flush)
         try:
             with beat:
@@ -72,7 +72,7 @@ class JobRunner:
 
     def clean(self, job: Job, handler: Handler | None) -> None:
         """Removes what an ended job left behind. A failure is logged, and a worker tries again later."""
-        context = JobContext(job.id, SilentReporter(), _NoLedger(), self._workdir / job.id)
+        context = JobContext(job.id, SilentReporter(), _NoLedger(), self._workdir / job.id, job.owner)
         try:
             do_cleanup(handler, job.spec, context)
             if context.workdir.exists():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from noyau.domain.access import AccessPolicy
 from noyau.domain.progress import MemoryLedger, Reporter, SilentReporter, UnitLedger
+from noyau.omero.visitor import Visitor
 
 if TYPE_CHECKING:  # both import torch
     from noyau.inference.cache import BackendCache
@@ -46,6 +47,7 @@ class PipelineContext:
         job_id: names the job in the provenance; a restarted job recognises its own output by it.
         limits: what the job may use.
         threads: threads for reading and decoding; None picks by the machine.
+        omero: the way into OMERO, as the job's owner; None where this process knows no server.
     """
 
     registry: ModelRegistry
@@ -57,3 +59,4 @@ class PipelineContext:
     job_id: str = "local"
     limits: Limits = Limits()
     threads: int | None = None
+    omero: Visitor | None = None

@@ -9,6 +9,7 @@ from noyau.domain.model import ModelInfo, VoteParams
 from noyau.models.networks import DenseNetwork
 from noyau.models.receptive_field import halo_for
 from noyau.training.config import TrainConfig
+from noyau.training.decoder_defaults import decoder_parameters
 
 # Chosen on validation images, see the model cards.
 VOTE_3D = VoteParams(
@@ -69,7 +70,9 @@ def describe(config: TrainConfig, network: DenseNetwork, version: str, step: int
         stride=_with_z(stride, 1) if flat else _with_z(stride[1:], stride[0]),
         tile=_TILE[config.ndim],
         normalisation=config.normalisation,
-        decoder="vote",
+        decoder=config.decoder,
+        parameters=decoder_parameters(config, _DIAMETER[config.ndim]),
+        bounded=network.bounded,
         vote=VOTE_2D if flat else VOTE_3D,
         description=f"Cell nuclei in {config.ndim}D fluorescence microscopy, trained by `noyau train`.",
         training=training,

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 import typer
 
-from noyau.commands import bench, convert, evaluate, jobs, measure, models, segment, serve, synth, train
+from noyau.commands import (
+    bench,
+    convert,
+    dataset,
+    evaluate,
+    jobs,
+    measure,
+    model_group,
+    segment,
+    serve,
+    suggest,
+    synth,
+    train,
+)
 
 EPILOG = (
     "Exit codes: 0 done, 1 done in part, 2 usage, 3 bad input, 4 not found, 5 exists, 6 not permitted, 7 no answer, "
@@ -31,6 +44,7 @@ def build_app() -> typer.Typer:
     app.command("synth")(synth.synth)
     app.command("evaluate")(evaluate.evaluate)
     app.command("train")(train.train)
+    app.command("suggest")(suggest.suggest)
     app.command("bench")(bench.bench)
 
     job_commands = typer.Typer(help="List, show, watch and cancel jobs.", no_args_is_help=True)
@@ -40,10 +54,11 @@ def build_app() -> typer.Typer:
     job_commands.command("cancel")(jobs.cancel_job)
     app.add_typer(job_commands, name="jobs")
 
-    model_commands = typer.Typer(help="List and show models.", no_args_is_help=True)
-    model_commands.command("list")(models.list_models)
-    model_commands.command("show")(models.show_model)
-    app.add_typer(model_commands, name="models")
+    dataset_commands = typer.Typer(help="Check images and labels before training.", no_args_is_help=True)
+    dataset_commands.command("check")(dataset.check)
+    app.add_typer(dataset_commands, name="dataset")
+
+    app.add_typer(model_group.build(), name="models")
     return app
 
 

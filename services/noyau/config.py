@@ -132,6 +132,9 @@ class AccessSettings(Section):
         description="Hosts for http(s), and s3://bucket or s3://bucket/prefix, with * as a wildcard. Empty: none.",
     )
     s3_endpoint: str | None = Field(default=None, description="URL of an S3 service other than Amazon's.")
+    torchscript: bool = Field(
+        default=False, description="Take models with TorchScript weights, which are programs; they are checked first."
+    )
 
 
 class LimitSettings(Section):

@@ -60,7 +60,7 @@ def build_preview(text: str) -> Callable[[PreviewTask], PreviewOutcome]:
             min_volume=task.min_volume,
             limits=workshop.limits,
         )
-        return PreviewOutcome(found.model, found.labels, found.probability)
+        return PreviewOutcome(found.model, found.labels, found.probability, found.digest)
 
     return run
 

@@ -22,7 +22,7 @@ from noyau.jobs.listing import JobFilter
 from noyau.jobs.settings import JobLimits, JobTimes
 from noyau.jobs.store import JobStore
 from noyau.jobs.supervisor import Supervisor
-from noyau.wiring import access_policy, check_device, model_registry
+from noyau.wiring import access_policy, check_device, model_desk
 
 HANDLERS = "noyau.handlers:build_handlers"
 PREVIEWS = "noyau.handlers:build_preview"
@@ -72,7 +72,7 @@ class Service:
         settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         limits = JobLimits(settings.jobs.running_per_group, settings.jobs.queued_per_group)
         self._store = await asyncio.to_thread(JobStore.open, settings.database_url, limits)
-        models = model_registry(settings)
+        models = model_desk(settings)
         self._previews = Sidecar(PREVIEWS, settings_to_json(settings), settings.limits.previews_waiting)
         checks = Checks(
             models, access_policy(settings), check_device, settings.limits.images, settings.limits.tile_voxels
@@ -82,6 +82,7 @@ class Service:
             binding,
             crop_bytes=listen.message_mib * 2**20,
             concurrent_calls=listen.concurrent_calls,
+            archive_bytes=settings.limits.archive_mib * 2**20,
         )
         config = WorkerConfig(
             database=settings.database_url,

@@ -6,6 +6,8 @@ import os
 
 from noyau.config import Settings
 from noyau.domain.access import AccessPolicy
+from noyau.models.apart import Runner, run_apart, run_here
+from noyau.models.desk import ModelDesk
 from noyau.models.home import ModelHome
 from noyau.models.registry import ModelRegistry, shipped_packages
 from noyau.storage.options import StorageOptions
@@ -23,11 +25,34 @@ def threads_per_worker(settings: Settings) -> int:
     return settings.jobs.threads or max(1, processors // max(1, settings.jobs.workers))
 
 
-def model_registry(settings: Settings) -> ModelRegistry:
-    """Registered models, then the facility's own folders, then the shipped models."""
+def model_registry(settings: Settings, run: Runner = run_here) -> ModelRegistry:
+    """Registered models, then the facility's own folders, then the shipped models.
+
+    Args:
+        settings: everything that can be set.
+        run: runs the test that a package must pass to be registered.
+    """
     options = StorageOptions(s3_endpoint=settings.access.s3_endpoint)
     home = ModelHome(settings.models_home, settings.models_cache, options)
-    return ModelRegistry((*settings.models, shipped_packages()), home)
+    return ModelRegistry(
+        (*settings.models, shipped_packages()), home, lambda folder: run("test", {"folder": str(folder)})
+    )
+
+
+def model_desk(settings: Settings) -> ModelDesk:
+    """What callers of a service do with models; a package is never opened in the service's own process."""
+    return ModelDesk(
+        model_registry(settings, run_apart),
+        access_policy(settings),
+        run_apart,
+        settings.state_dir / "models",
+        torchscript=settings.access.torchscript,
+    )
+
+
+def own_model_desk(settings: Settings) -> ModelDesk:
+    """The same for commands on the user's own machine, who may read what the user may."""
+    return ModelDesk(model_registry(settings), AccessPolicy.everything(settings.access.s3_endpoint))
 
 
 def check_device(device: str, backend: str) -> None:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +17,14 @@ from noyau.api.preflight import Checks
 from noyau.api.server import ApiServer, Services
 from noyau.client import Client
 from noyau.domain.access import AccessPolicy
+from noyau.domain.catalogue import Catalogue, ModelEntry, Origin
 from noyau.domain.errors import FailedPrecondition, NotFound
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.model import ModelInfo
 from noyau.jobs.store import JobStore
 
 CROP_BYTES = 2**20
+ARCHIVE_BYTES = 3 * 2**20
 
 
 def model_info(name: str = "nuclei-3d", ndim: int = 3) -> ModelInfo:
@@ -54,6 +57,12 @@ class FakeModels:
                 return info
         raise NotFound(f"There is no model '{ref}'.", "Known models: nuclei-2d@1, nuclei-3d@1.")
 
+    def catalogue(self) -> Catalogue:
+        return Catalogue(tuple(ModelEntry(info, Origin.SHIPPED) for info in self.infos))
+
+    def entry(self, ref: str) -> ModelEntry:
+        return ModelEntry(self.get(ref), Origin.SHIPPED)
+
 
 @dataclass
 class FakePreviewer:
@@ -81,6 +90,7 @@ class FakePreviewer:
             task.model or "nuclei-3d@1",
             found.astype(np.uint32) if task.labels else None,
             found.astype(np.float32) / 2 if task.probability else None,
+            "sha256:00",
         )
 
 
@@ -113,7 +123,13 @@ class ServerThread:
     async def _serve(self) -> None:
         services, address, calls = self._arguments
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        server = ApiServer(services, Binding(address), crop_bytes=CROP_BYTES, concurrent_calls=calls)
+        server = ApiServer(
+            services,
+            Binding(address),
+            crop_bytes=CROP_BYTES,
+            concurrent_calls=calls,
+            archive_bytes=ARCHIVE_BYTES,
+        )
         await server.start()
         self.address = server.address
         self._ready.set()
@@ -145,10 +161,10 @@ def start_api(tmp_path: Path, image_folder: Path) -> Iterator[Callable[..., Runn
     stores: list[JobStore] = []
     threads: list[ServerThread] = []
 
-    def start(address: str = "127.0.0.1:0", concurrent_calls: int = 64) -> RunningApi:
+    def start(address: str = "127.0.0.1:0", concurrent_calls: int = 64, models: Any = None) -> RunningApi:
         store = JobStore.open(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
         stores.append(store)
-        models, previewer = FakeModels(), FakePreviewer()
+        models, previewer = models or FakeModels(), FakePreviewer()
         checks = Checks(models, AccessPolicy((str(image_folder),)), refuse_cuda, 100, 1_000_000)
         thread = ServerThread(Services(store, models, previewer, checks), address, concurrent_calls)
         threads.append(thread)

@@ -64,6 +64,7 @@ def test_tensors_of_every_type_come_back_as_labels_and_probability(
 ) -> None:
     answer = stub.ModelInfer(request(datatype, raw=raw, outputs=("probability", "labels")))
     assert (answer.model_name, answer.model_version, answer.id) == ("nuclei-3d", "1", "7")
+    assert answer.parameters["model_digest"].string_param == "sha256:00"
     assert [(t.name, t.datatype, list(t.shape)) for t in answer.outputs] == [
         ("probability", "FP32", [3, 4, 5]),
         ("labels", "UINT32", [3, 4, 5]),

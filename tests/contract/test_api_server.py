@@ -101,7 +101,7 @@ def test_a_preview_goes_there_and_back(api: Any) -> None:
     image[1, 2, 3] = 500
     with api.client() as client:
         found = client.preview(image, voxel_size=VoxelSize(2, 1, 1), probability=True, foreground=0.4, min_volume=3.0)
-        assert (found.model, found.nuclei) == ("nuclei-3d@1", 1)
+        assert (found.model, found.digest, found.nuclei) == ("nuclei-3d@1", "sha256:00", 1)
         np.testing.assert_array_equal(found.labels, image > 0)
         assert found.labels.dtype == np.uint32
         np.testing.assert_array_equal(found.probability, (image > 0) / 2)

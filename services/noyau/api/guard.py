@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
@@ -49,15 +49,23 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(method, handler.unary_stream), parse, handler.response_serializer
             )
+        if handler.request_streaming:
+            return grpc.stream_unary_rpc_method_handler(
+                self._unary(method, handler.stream_unary, _all_parsed), parse, handler.response_serializer
+            )
         return grpc.unary_unary_rpc_method_handler(
             self._unary(method, handler.unary_unary), parse, handler.response_serializer
         )
 
-    def _unary(self, method: str, behaviour: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def _unary(
+        self, method: str, behaviour: Callable[..., Awaitable[Any]], parsed: Callable[[Any], Any] | None = None
+    ) -> Callable[..., Awaitable[Any]]:
+        """A call with one answer; `parsed` looks at its request, or at its stream of requests."""
+
         async def call(request: Any, context: Context) -> Any:
             started = time.monotonic()
             try:
-                answer = await behaviour(_parsed(request), context)
+                answer = await behaviour((parsed or _parsed)(request), context)
             except BaseException as error:
                 await self._fail(method, started, error, context)
                 raise
@@ -126,3 +134,8 @@ def _parsed(request: Any) -> Any:
             "Generate the client from the .proto files of this version.",
         )
     return request
+
+
+async def _all_parsed(requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+    async for request in requests:
+        yield _parsed(request)

@@ -76,7 +76,9 @@ class InferenceServicer(oip_grpc.GRPCInferenceServiceServicer):
         outputs = [
             (name, values.reshape(image.shape)) for name in _wanted(request) if (values := found[name]) is not None
         ]
-        return infer_response(request, info.name, info.version, outputs)
+        response = infer_response(request, info.name, info.version, outputs)
+        response.parameters["model_digest"].string_param = outcome.digest
+        return response
 
     async def _model(self, name: str, version: str) -> ModelInfo:
         if not name:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from noyau.domain.catalogue import Catalogue, ModelEntry, ModelEvent, ModelScore
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.jobs import Event, Job, JobSpec
 from noyau.domain.model import ModelInfo
 from noyau.jobs.listing import JobFilter, JobPage
+from noyau.models.desk import RegisterOptions
 
 
 class Jobs(Protocol):
@@ -48,6 +52,34 @@ class Models(Protocol):
         ...
 
 
+class ModelDesk(Models, Protocol):
+    """The part of `noyau.models.desk.ModelDesk` that callers of the service reach; see there. Methods block."""
+
+    def catalogue(self) -> Catalogue: ...
+
+    def entry(self, ref: str) -> ModelEntry: ...
+
+    def history(self, name: str) -> Sequence[ModelEvent]: ...
+
+    def register(self, path: str, options: RegisterOptions) -> ModelEntry: ...
+
+    def register_archive(self, archive: Path, options: RegisterOptions) -> ModelEntry: ...
+
+    def export(self, ref: str, archive: Path) -> ModelInfo: ...
+
+    def check(self, ref: str) -> ModelScore: ...
+
+    def set_alias(self, name: str, alias: str, version: str, by: str) -> ModelEntry: ...
+
+    def drop_alias(self, name: str, alias: str, by: str) -> None: ...
+
+    def rollback(self, name: str, alias: str, by: str) -> ModelEntry: ...
+
+    def remove(self, ref: str, by: str) -> ModelInfo: ...
+
+    def scratch(self) -> AbstractContextManager[Path]: ...
+
+
 class Preflight(Protocol):
     """Checks a job before it is queued. Blocks, but not for long."""
 
@@ -82,11 +114,13 @@ class PreviewTask:
 
 @dataclass(frozen=True)
 class PreviewOutcome:
-    """What came of a crop: uint32 labels 0..n and float32 probabilities, z/y/x, None where not asked for."""
+    """What came of a crop: uint32 labels 0..n and float32 probabilities, z/y/x, None where not asked for; the model's
+    name@version and the digest of its weights."""
 
     model: str
     labels: np.ndarray | None = None
     probability: np.ndarray | None = None
+    digest: str = ""
 
 
 class Previewer(Protocol):

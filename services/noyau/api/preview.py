@@ -36,6 +36,7 @@ class PreviewServicer(preview_pb2_grpc.PreviewServiceServicer):
             probability=None if outcome.probability is None else pixels_to_wire(outcome.probability),
             nuclei=0 if outcome.labels is None else int(outcome.labels.max()),
             model=outcome.model,
+            model_digest=outcome.digest,
         )
 
 

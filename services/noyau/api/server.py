@@ -16,7 +16,7 @@ from noyau.api.guard import Guard
 from noyau.api.inference import InferenceServicer
 from noyau.api.jobs import JobServicer
 from noyau.api.models import ModelServicer
-from noyau.api.ports import Jobs, Models, Preflight, Previewer
+from noyau.api.ports import Jobs, ModelDesk, Preflight, Previewer
 from noyau.api.preview import PreviewServicer
 from noyau.api.threads import Threads
 from noyau.oip import open_inference_pb2, open_inference_pb2_grpc
@@ -31,7 +31,7 @@ class Services:
     """What the servicers work with."""
 
     jobs: Jobs
-    models: Models
+    models: ModelDesk
     previewer: Previewer
     preflight: Preflight
 
@@ -43,10 +43,19 @@ class ApiServer:
         services: the real things behind the servicers.
         binding: where to listen.
         crop_bytes: largest crop of a preview.
+        archive_bytes: largest model archive.
         concurrent_calls: calls served at once; more are refused with RESOURCE_EXHAUSTED.
     """
 
-    def __init__(self, services: Services, binding: Binding, *, crop_bytes: int, concurrent_calls: int) -> None:
+    def __init__(
+        self,
+        services: Services,
+        binding: Binding,
+        *,
+        crop_bytes: int,
+        concurrent_calls: int,
+        archive_bytes: int = 2 * 2**30,
+    ) -> None:
         self._threads = Threads()
         self._draining = asyncio.Event()
         self._health = health.HealthServicer()
@@ -66,14 +75,15 @@ class ApiServer:
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
         )
-        self._names = self._register(services, crop_bytes)
+        self._names = self._register(services, crop_bytes, archive_bytes)
         self.address = binding.add_to(self._server)
 
-    def _register(self, services: Services, crop_bytes: int) -> tuple[str, ...]:
+    def _register(self, services: Services, crop_bytes: int, archive_bytes: int) -> tuple[str, ...]:
         server: Any = self._server
         jobs = JobServicer(services.jobs, services.preflight, self._threads, self._draining)
         jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
-        models_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(services.models, self._threads), server)
+        models = ModelServicer(services.models, self._threads, archive_bytes)
+        models_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
         previews = PreviewServicer(services.previewer, crop_bytes)
         preview_pb2_grpc.add_PreviewServiceServicer_to_server(previews, server)
         inference = InferenceServicer(services.models, services.previewer, self._threads, self._draining, crop_bytes)

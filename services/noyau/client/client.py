@@ -12,16 +12,16 @@ import numpy as np
 from noyau.api.wire.errors import error_from_rpc
 from noyau.api.wire.images import voxel_size_to_wire
 from noyau.api.wire.jobs import job_from_wire, state_to_wire
-from noyau.api.wire.models import model_from_wire
 from noyau.api.wire.pixels import pixels_from_wire, pixels_to_wire
 from noyau.api.wire.specs import spec_to_wire
+from noyau.client.model_calls import ModelCalls
 from noyau.client.security import Security
 from noyau.client.watching import Watcher
 from noyau.domain.errors import InternalError, InvalidInput, error_from_kind
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.jobs import Event, Job, JobResult, JobSpec, JobState
 from noyau.domain.model import ModelInfo
-from noyau.v1 import jobs_pb2, jobs_pb2_grpc, models_pb2, models_pb2_grpc, preview_pb2, preview_pb2_grpc
+from noyau.v1 import jobs_pb2, jobs_pb2_grpc, models_pb2_grpc, preview_pb2, preview_pb2_grpc
 
 Answer = TypeVar("Answer")
 
@@ -36,12 +36,14 @@ class Page:
 
 @dataclass(frozen=True)
 class Preview:
-    """What came of a crop, z/y/x: uint32 labels 0..n and float32 probabilities, None where not asked for."""
+    """What came of a crop, z/y/x: uint32 labels 0..n and float32 probabilities, None where not asked for; and the
+    model's name@version with the digest of its weights."""
 
     model: str
     nuclei: int
     labels: np.ndarray | None
     probability: np.ndarray | None
+    digest: str = ""
 
 
 class Client:
@@ -70,7 +72,7 @@ class Client:
         self._preview_timeout = preview_timeout
         self._channel = (security or Security()).channel(target)
         self._jobs = jobs_pb2_grpc.JobServiceStub(self._channel)
-        self._models = models_pb2_grpc.ModelServiceStub(self._channel)
+        self._registry = ModelCalls(models_pb2_grpc.ModelServiceStub(self._channel), target, self._call)
         self._previews = preview_pb2_grpc.PreviewServiceStub(self._channel)
 
     def close(self) -> None:
@@ -151,14 +153,18 @@ class Client:
         """
         return job_from_wire(self._call(self._jobs.Cancel, jobs_pb2.CancelJobRequest(job_id=job_id)).job)
 
+    @property
+    def registry(self) -> ModelCalls:
+        """Versions and aliases of models: register, promote, roll back, export."""
+        return self._registry
+
     def models(self) -> tuple[ModelInfo, ...]:
-        """All models of the service."""
-        answer = self._call(self._models.List, models_pb2.ListModelsRequest())
-        return tuple(model_from_wire(model) for model in answer.models)
+        """All models of the service that can be used."""
+        return tuple(entry.info for entry in self._registry.catalogue().entries)
 
     def model(self, ref: str) -> ModelInfo:
-        """One model by `name` or `name@version`. Raises NotFound."""
-        return model_from_wire(self._call(self._models.Get, models_pb2.GetModelRequest(model=ref)).model)
+        """One model by `name`, `name@version` or `name@alias`. Raises NotFound."""
+        return self._registry.entry(ref).info
 
     def preview(
         self,
@@ -191,6 +197,7 @@ class Client:
             nuclei=answer.nuclei,
             labels=pixels_from_wire(answer.labels) if answer.HasField("labels") else None,
             probability=pixels_from_wire(answer.probability) if answer.HasField("probability") else None,
+            digest=answer.model_digest,
         )
 
     def _call(self, method: Callable[..., Answer], request: Any, timeout: float | None = None) -> Answer:

@@ -1,17 +1,22 @@
-"""`noyau models`: what the service can run."""
+"""`noyau models list|show|history|check`: what there is. Without --server these are the user's own models."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from noyau.commands import options
-from noyau.commands.connecting import connected, explain_absence
 from noyau.commands.exits import told
-from noyau.commands.showing import show_json, show_table
-from noyau.domain.errors import NoyauError
-from noyau.domain.model import ModelInfo
+from noyau.commands.model_desk import model_desk
+from noyau.commands.showing import show_json, show_line, show_table
+
+if TYPE_CHECKING:
+    from noyau.domain.catalogue import ModelEntry, ModelScore
+    from noyau.domain.model import ModelInfo
+
+Model = Annotated[str, typer.Argument(help="Model: name, name@version or name@alias.")]
 
 
 def list_models(
@@ -20,41 +25,112 @@ def list_models(
     tls_ca: options.TlsCa = None,
     json: options.Json = False,
 ) -> None:
-    """List the models of the service."""
-    with told(json), connected(server, local, tls_ca, workers=0) as client:
-        try:
-            found = client.models()
-        except NoyauError as error:
-            raise explain_absence(error, "" if local else server) from error
+    """List models with their versions and aliases."""
+    with told(json), model_desk(server, local, tls_ca) as desk:
+        found = desk.catalogue()
         if json:
-            show_json({"models": found})
-            return
-        rows = [(info.ref, info.ndim, _size(info), info.diameter, info.licence, info.description) for info in found]
-        show_table(["model", "dimensions", "voxel size (µm)", "diameter", "licence", "description"], rows)
+            # As before there were versions: the package's own words first.
+            show_json({"models": [_plain(entry) for entry in found.entries], "problems": found.problems})
+        else:
+            columns = ["model", "aliases", "dimensions", "voxel size (µm)", "diameter", "registered", "description"]
+            show_table(columns, [_line(entry) for entry in found.entries])
+        for problem in found.problems:
+            typer.echo(f"warning: {problem.what}: {problem.cause} {problem.remedy}".rstrip(), err=True)
 
 
 def show_model(
-    model: Annotated[str, typer.Argument(help="Model name or name@version.")],
+    model: Model,
     server: options.Server = None,
     local: options.Local = False,
     tls_ca: options.TlsCa = None,
     json: options.Json = False,
 ) -> None:
     """Show one model: what it was trained on, its parameters and its figures."""
-    with told(json), connected(server, local, tls_ca, workers=0) as client:
-        try:
-            info = client.model(model)
-        except NoyauError as error:
-            raise explain_absence(error, "" if local else server) from error
+    with told(json), model_desk(server, local, tls_ca) as desk:
+        entry = desk.entry(model)
         if json:
-            show_json({"model": info})
+            show_json({"model": _plain(entry)})
             return
-        show_table(["model", info.ref], list(_rows(info)))
+        show_table(["model", entry.info.ref], list(_rows(entry)))
 
 
-def _rows(info: ModelInfo) -> list[tuple[str, Any]]:
+def show_history(
+    name: Annotated[str, typer.Argument(help="Model name, without version.")],
+    server: options.Server = None,
+    local: options.Local = False,
+    tls_ca: options.TlsCa = None,
+    json: options.Json = False,
+) -> None:
+    """Show what happened to a model: registrations, promotions, rollbacks and removals."""
+    with told(json), model_desk(server, local, tls_ca) as desk:
+        events = desk.history(name)
+        if json:
+            show_json({"events": events})
+            return
+        rows = [(_when(e.at), e.by, e.action.value, e.version, e.alias, e.previous) for e in events]
+        show_table(["when", "who", "what", "version", "alias", "before"], rows)
+
+
+def check_model(
+    model: Annotated[str, typer.Argument(help="Model, or a package folder or .zip archive on this machine.")],
+    server: options.Server = None,
+    local: options.Local = False,
+    tls_ca: options.TlsCa = None,
+    json: options.Json = False,
+) -> None:
+    """Check what a model's package carries of what others need to use it and to make it again; name what is missing."""
+    with told(json):
+        score = _score(model, server, local, tls_ca)
+        if json:
+            missing = [element.name for element in score.elements if not element.present]
+            show_json({"model": score.model, "elements": score.elements, "missing": missing})
+            return
+        rows = [(e.name, "yes" if e.present else "MISSING", e.purpose, e.where, e.why) for e in score.elements]
+        show_table([score.model, "there", "needed", "where", "what"], rows)
+        present = sum(element.present for element in score.elements)
+        show_line(f"{present} of {len(score.elements)} elements are there.")
+
+
+def _score(model: str, server: str | None, local: bool, tls_ca: Path | None) -> ModelScore:
+    if Path(model).exists():
+        from noyau.config import load_settings
+        from noyau.wiring import own_model_desk
+
+        return own_model_desk(load_settings()).check_path(options.absolute(model))
+    with model_desk(server, local, tls_ca) as desk:
+        return desk.check(model)
+
+
+def _plain(entry: ModelEntry) -> dict[str, Any]:
+    from noyau.commands.showing import plain
+
+    facts = {"aliases": entry.aliases, "origin": entry.origin.value, "by": entry.by, "registered": entry.registered}
+    return {**plain(entry.info), **plain(facts)}
+
+
+def _line(entry: ModelEntry) -> tuple[Any, ...]:
+    info = entry.info
+    registered = f"{_when(entry.registered)} {entry.by}".strip() if entry.registered else entry.origin.value
+    return (
+        info.ref,
+        ", ".join(entry.aliases),
+        info.ndim,
+        _size(info),
+        info.diameter,
+        registered,
+        info.description,
+    )
+
+
+def _rows(entry: ModelEntry) -> list[tuple[str, Any]]:
+    info = entry.info
     rows: list[tuple[str, Any]] = [
         ("description", info.description),
+        ("aliases", ", ".join(entry.aliases)),
+        ("origin", entry.origin.value),
+        ("registered", f"{_when(entry.registered)} by {entry.by or 'nobody who said so'}" if entry.registered else ""),
+        ("author", info.author),
+        ("parent", info.parent),
         ("licence", info.licence),
         ("digest", info.digest),
         ("dimensions", str(info.ndim)),
@@ -66,7 +142,11 @@ def _rows(info: ModelInfo) -> list[tuple[str, Any]]:
     ]
     rows += [(f"metric {name}", str(value)) for name, value in info.metrics.items()]
     rows += [(f"training {name}", str(value)) for name, value in info.training.items()]
-    return rows
+    return [row for row in rows if row[1]]
+
+
+def _when(time: Any) -> str:
+    return f"{time:%Y-%m-%d %H:%M}"
 
 
 def _size(info: ModelInfo) -> str:

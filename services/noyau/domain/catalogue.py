@@ -88,3 +88,30 @@ class ModelEvent:
     version: str
     alias: str = ""
     previous: str = ""
+
+
+@dataclass(frozen=True)
+class ModelElement:
+    """One element of a well-documented model.
+
+    Attributes:
+        name: what it is.
+        present: whether the package carries it.
+        where: file or entry that was looked at.
+        why: what was found, or what is missing.
+        purpose: what it is needed for.
+    """
+
+    name: str
+    present: bool
+    where: str
+    why: str
+    purpose: str = ""
+
+
+@dataclass(frozen=True)
+class ModelScore:
+    """What a package carries of what users need; `model` is its name@version."""
+
+    model: str
+    elements: tuple[ModelElement, ...]

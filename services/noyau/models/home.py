@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from noyau.domain.errors import FailedPrecondition
+from noyau.domain.errors import DamagedData, FailedPrecondition
 from noyau.domain.model import ModelInfo
 from noyau.models.description import MODEL_FILE, parse_info, read_info
 from noyau.models.fetching import PackageCache
-from noyau.models.index import Index, StoredFile, Version, decode, encode
+from noyau.models.index import REMEDY, Index, StoredFile, Version, decode, encode
 from noyau.models.packing import Parcel, Tally
 from noyau.models.references import is_name
 from noyau.storage.failures import write_error
@@ -70,7 +70,10 @@ class ModelHome:
             Unavailable: S3 does not answer.
         """
         key = f"{name}/{INDEX_FILE}"
-        return decode(self._store.read_json(key), self._store.locate(key))
+        try:
+            return decode(self._store.read_json(key), self._store.locate(key))
+        except DamagedData as error:
+            raise _with_remedy(error) from error
 
     def update(self, name: str, change: Callable[[Index], Index]) -> Index:
         """Replaces an index by what `change` makes of it, and returns that; `change` may be called several times.
@@ -89,6 +92,8 @@ class ModelHome:
 
         try:
             self._store.update_json(key, replace)
+        except DamagedData as error:
+            raise _with_remedy(error) from error
         except FailedPrecondition as error:
             if self.uri not in error.cause:
                 raise  # from `change`
@@ -198,6 +203,10 @@ def _copy(parcel: Parcel, path: str, target: Path) -> StoredFile:
         file.flush()
         os.fsync(file.fileno())
     return tally.result
+
+
+def _with_remedy(error: DamagedData) -> DamagedData:
+    return error if error.remedy else DamagedData(f"The model index cannot be read: {error.cause}", REMEDY)
 
 
 def _refused(error: OSError, what: str) -> Exception:

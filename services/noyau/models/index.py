@@ -98,16 +98,16 @@ def decode(document: dict[str, Any] | None, where: str) -> Index:
         return Index()
     values = dict(document)
     if values.pop("format", None) != FORMAT:
-        raise DamagedData(f"The model index '{where}' is not of format {FORMAT}.", _REMEDY)
+        raise DamagedData(f"The model index '{where}' is not of format {FORMAT}.", REMEDY)
     try:
         return _adapter().validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise DamagedData(f"The model index '{where}' is damaged at '{place}': {first['msg']}.", _REMEDY) from error
+        raise DamagedData(f"The model index '{where}' is damaged at '{place}': {first['msg']}.", REMEDY) from error
 
 
-_REMEDY = "Restore the file from a copy, or move it away and register the versions beside it again."
+REMEDY = "Restore the file from a copy, or move it away and register the versions beside it again."
 
 
 def encode(index: Index) -> dict[str, Any]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from noyau.domain.errors import FailedPrecondition
+from noyau.domain.image import ImageInfo
 from noyau.domain.jobs import SegmentSpec
+from noyau.domain.model import ModelInfo
 from noyau.inference.selection import choose
 from noyau.pipelines.context import PipelineContext
+from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.networks import find_model
-from noyau.pipelines.prepare import ImagePlan, plan_image
+from noyau.pipelines.prepare import DEFAULT_MODELS, ImagePlan, plan_image
 from noyau.pipelines.targets import Item
 from noyau.sinks import preflight
 from noyau.sources import open_image
+
+MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -31,13 +37,14 @@ def plan_items(spec: SegmentSpec, items: Collection[Item], context: PipelineCont
         NoyauError: what an image or its target is refused for.
     """
     backend = choose(spec.device, spec.backend).backend
+    book = UnitBook(context.ledger)
     planned = []
     for item in items:
         context.reporter.check()
         with open_image(
             item.ref, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing, access=context.access
         ) as source:
-            model = find_model(context.registry, spec.model, source.info)
+            model = _model(spec, source.info, context, book)
             plan = plan_image(item.ref.uri, source.info, model, spec, context.limits, backend)
         preflight(
             item.target,
@@ -49,3 +56,25 @@ def plan_items(spec: SegmentSpec, items: Collection[Item], context: PipelineCont
         )
         planned.append(SegmentItem(item, plan))
     return tuple(planned)
+
+
+def _model(spec: SegmentSpec, info: ImageInfo, context: PipelineContext, book: UnitBook) -> ModelInfo:
+    """The model for an image. What a name means is decided once per job: a restarted job goes on with the version
+    that it began with, wherever an alias points by then.
+
+    Raises:
+        FailedPrecondition: the version has other weights than when the job began.
+        NoyauError: see `find_model`.
+    """
+    wanted = spec.model or DEFAULT_MODELS[2 if info.is_2d else 3]
+    known = book.finished(MODEL, wanted).get("version")
+    if known is None:
+        model = find_model(context.registry, wanted, info)
+        book.mark(MODEL, wanted, "version", {"ref": model.ref, "digest": model.digest})
+        return model
+    model = find_model(context.registry, known["ref"], info)
+    if model.digest != known["digest"]:
+        raise FailedPrecondition(
+            f"The model {model.ref} has other weights than when the job began.", "Submit the job again."
+        )
+    return model

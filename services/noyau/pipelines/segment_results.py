@@ -101,7 +101,9 @@ class Finisher:
             threads=self.threads,
             reporter=self.context.reporter,
         )
-        results.write_table(table.columns, {"model": plan.model.ref, "job": self.context.job_id})
+        model = plan.model
+        made = {"model": model.ref, "model_digest": model.digest, "job": self.context.job_id}
+        results.write_table(table.columns, made)
         return size_column(table)
 
     def _picture(

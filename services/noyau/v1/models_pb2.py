@@ -23,30 +23,77 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from noyau.v1 import image_pb2 as noyau_dot_v1_dot_image__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15noyau/v1/models.proto\x12\x08noyau.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x14noyau/v1/image.proto\"\x13\n\x11ListModelsRequest\"5\n\x12ListModelsResponse\x12\x1f\n\x06models\x18\x01 \x03(\x0b\x32\x0f.noyau.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"2\n\x10GetModelResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.noyau.v1.Model\"\x80\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04ndim\x18\x04 \x01(\x05\x12\x14\n\x0c\x61rchitecture\x18\x05 \x01(\t\x12*\n\targuments\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\nvoxel_size\x18\x07 \x01(\x0b\x32\x13.noyau.v1.VoxelSize\x12\x10\n\x08\x64iameter\x18\x08 \x01(\x01\x12\x1d\n\x04halo\x18\t \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x1f\n\x06stride\x18\n \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x1d\n\x04tile\x18\x0b \x01(\x0b\x32\x0f.noyau.v1.Size3\x12.\n\rnormalisation\x18\x0c \x01(\x0b\x32\x17.noyau.v1.Normalisation\x12\x0f\n\x07\x64\x65\x63oder\x18\r \x01(\t\x12\"\n\x04vote\x18\x0e \x01(\x0b\x32\x14.noyau.v1.VoteParams\x12\x13\n\x0b\x64\x65scription\x18\x0f \x01(\t\x12\x0f\n\x07licence\x18\x10 \x01(\t\x12(\n\x07metrics\x18\x11 \x01(\x0b\x32\x17.google.protobuf.Struct\x12)\n\x08training\x18\x12 \x01(\x0b\x32\x17.google.protobuf.Struct\"]\n\rNormalisation\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x0c\n\x04gain\x18\x03 \x01(\x01\x12\x10\n\x08\x63lip_low\x18\x04 \x01(\x01\x12\x11\n\tclip_high\x18\x05 \x01(\x01\"\xbc\x01\n\nVoteParams\x12\x12\n\nforeground\x18\x01 \x01(\x01\x12\x11\n\tseed_mass\x18\x02 \x01(\x01\x12\x1c\n\x03nms\x18\x03 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12 \n\x07weights\x18\x04 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x0e\n\x06radius\x18\x05 \x01(\x05\x12#\n\nmax_offset\x18\x06 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x12\n\nmin_voxels\x18\x07 \x01(\x05\x32\x8f\x01\n\x0cModelService\x12\x41\n\x04List\x12\x1b.noyau.v1.ListModelsRequest\x1a\x1c.noyau.v1.ListModelsResponse\x12<\n\x03Get\x12\x19.noyau.v1.GetModelRequest\x1a\x1a.noyau.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15noyau/v1/models.proto\x12\x08noyau.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14noyau/v1/image.proto\"\x13\n\x11ListModelsRequest\"_\n\x12ListModelsResponse\x12\x1f\n\x06models\x18\x01 \x03(\x0b\x32\x0f.noyau.v1.Model\x12(\n\x08problems\x18\x02 \x03(\x0b\x32\x16.noyau.v1.ModelProblem\";\n\x0cModelProblem\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"2\n\x10GetModelResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.noyau.v1.Model\"#\n\x13ModelHistoryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x14ModelHistoryResponse\x12$\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x14.noyau.v1.ModelEvent\"\x82\x01\n\nModelEvent\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\n\n\x02\x62y\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\r\n\x05\x61lias\x18\x05 \x01(\t\x12\x10\n\x08previous\x18\x06 \x01(\t\"\x86\x01\n\x0cRegistration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x19\n\x11\x61llow_torchscript\x18\x05 \x01(\x08\x12%\n\x07objects\x18\x06 \x01(\x0b\x32\x14.noyau.v1.ObjectRule\"q\n\nObjectRule\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06output\x18\x02 \x01(\x05\x12\x12\n\nforeground\x18\x03 \x01(\x05\x12\x13\n\x06\x62order\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x42\t\n\x07_border\"R\n\x14RegisterModelRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12,\n\x0cregistration\x18\x02 \x01(\x0b\x32\x16.noyau.v1.Registration\"7\n\x15RegisterModelResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.noyau.v1.Model\"\\\n\x12UploadModelRequest\x12.\n\x0cregistration\x18\x01 \x01(\x0b\x32\x16.noyau.v1.RegistrationH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"5\n\x13UploadModelResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.noyau.v1.Model\"#\n\x12\x45xportModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"#\n\x13\x45xportModelResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\"\n\x11\x43heckModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"M\n\x12\x43heckModelResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12(\n\x08\x65lements\x18\x02 \x03(\x0b\x32\x16.noyau.v1.ModelElement\"Z\n\x0cModelElement\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07present\x18\x02 \x01(\x08\x12\r\n\x05where\x18\x03 \x01(\t\x12\x0b\n\x03why\x18\x04 \x01(\t\x12\x0f\n\x07purpose\x18\x05 \x01(\t\"P\n\x14SetModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\n\n\x02\x62y\x18\x04 \x01(\t\"7\n\x15SetModelAliasResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.noyau.v1.Model\"?\n\x14RollbackModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\n\n\x02\x62y\x18\x03 \x01(\t\"7\n\x15RollbackModelResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.noyau.v1.Model\"/\n\x12RemoveModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\n\n\x02\x62y\x18\x02 \x01(\t\"5\n\x13RemoveModelResponse\x12\x1e\n\x05model\x18\x01 \x01(\x0b\x32\x0f.noyau.v1.Model\"\xf3\x06\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04ndim\x18\x04 \x01(\x05\x12\x14\n\x0c\x61rchitecture\x18\x05 \x01(\t\x12*\n\targuments\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\'\n\nvoxel_size\x18\x07 \x01(\x0b\x32\x13.noyau.v1.VoxelSize\x12\x10\n\x08\x64iameter\x18\x08 \x01(\x01\x12\x1d\n\x04halo\x18\t \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x1f\n\x06stride\x18\n \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x1d\n\x04tile\x18\x0b \x01(\x0b\x32\x0f.noyau.v1.Size3\x12.\n\rnormalisation\x18\x0c \x01(\x0b\x32\x17.noyau.v1.Normalisation\x12\x0f\n\x07\x64\x65\x63oder\x18\r \x01(\t\x12\"\n\x04vote\x18\x0e \x01(\x0b\x32\x14.noyau.v1.VoteParams\x12\x13\n\x0b\x64\x65scription\x18\x0f \x01(\t\x12\x0f\n\x07licence\x18\x10 \x01(\t\x12(\n\x07metrics\x18\x11 \x01(\x0b\x32\x17.google.protobuf.Struct\x12)\n\x08training\x18\x12 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0c\n\x04kind\x18\x13 \x01(\t\x12+\n\nprocessing\x18\x14 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0e\n\x06\x61uthor\x18\x15 \x01(\t\x12\x0c\n\x04\x63ite\x18\x16 \x03(\t\x12\x0e\n\x06parent\x18\x17 \x01(\t\x12/\n\x08software\x18\x18 \x03(\x0b\x32\x1d.noyau.v1.Model.SoftwareEntry\x12\x0f\n\x07\x61liases\x18\x19 \x03(\t\x12\x0e\n\x06origin\x18\x1a \x01(\t\x12\x15\n\rregistered_by\x18\x1b \x01(\t\x12.\n\nregistered\x18\x1c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\nparameters\x18\x1d \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\tunbounded\x18\x1e \x01(\x08\x1a/\n\rSoftwareEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"]\n\rNormalisation\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x0c\n\x04gain\x18\x03 \x01(\x01\x12\x10\n\x08\x63lip_low\x18\x04 \x01(\x01\x12\x11\n\tclip_high\x18\x05 \x01(\x01\"\x8a\x02\n\nVoteParams\x12\x12\n\nforeground\x18\x01 \x01(\x01\x12\x11\n\tseed_mass\x18\x02 \x01(\x01\x12\x1c\n\x03nms\x18\x03 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12 \n\x07weights\x18\x04 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x0e\n\x06radius\x18\x05 \x01(\x05\x12#\n\nmax_offset\x18\x06 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x12\n\nmin_voxels\x18\x07 \x01(\x05\x12\x1f\n\x06smooth\x18\x08 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x14\n\x0crival_radius\x18\t \x01(\x05\x12\x15\n\rrival_percent\x18\n \x01(\x05\x32\xdd\x05\n\x0cModelService\x12\x41\n\x04List\x12\x1b.noyau.v1.ListModelsRequest\x1a\x1c.noyau.v1.ListModelsResponse\x12<\n\x03Get\x12\x19.noyau.v1.GetModelRequest\x1a\x1a.noyau.v1.GetModelResponse\x12H\n\x07History\x12\x1d.noyau.v1.ModelHistoryRequest\x1a\x1e.noyau.v1.ModelHistoryResponse\x12K\n\x08Register\x12\x1e.noyau.v1.RegisterModelRequest\x1a\x1f.noyau.v1.RegisterModelResponse\x12G\n\x06Upload\x12\x1c.noyau.v1.UploadModelRequest\x1a\x1d.noyau.v1.UploadModelResponse(\x01\x12G\n\x06\x45xport\x12\x1c.noyau.v1.ExportModelRequest\x1a\x1d.noyau.v1.ExportModelResponse0\x01\x12\x42\n\x05\x43heck\x12\x1b.noyau.v1.CheckModelRequest\x1a\x1c.noyau.v1.CheckModelResponse\x12K\n\x08SetAlias\x12\x1e.noyau.v1.SetModelAliasRequest\x1a\x1f.noyau.v1.SetModelAliasResponse\x12K\n\x08Rollback\x12\x1e.noyau.v1.RollbackModelRequest\x1a\x1f.noyau.v1.RollbackModelResponse\x12\x45\n\x06Remove\x12\x1c.noyau.v1.RemoveModelRequest\x1a\x1d.noyau.v1.RemoveModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'noyau.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LISTMODELSREQUEST']._serialized_start=87
-  _globals['_LISTMODELSREQUEST']._serialized_end=106
-  _globals['_LISTMODELSRESPONSE']._serialized_start=108
-  _globals['_LISTMODELSRESPONSE']._serialized_end=161
-  _globals['_GETMODELREQUEST']._serialized_start=163
-  _globals['_GETMODELREQUEST']._serialized_end=195
-  _globals['_GETMODELRESPONSE']._serialized_start=197
-  _globals['_GETMODELRESPONSE']._serialized_end=247
-  _globals['_MODEL']._serialized_start=250
-  _globals['_MODEL']._serialized_end=762
-  _globals['_NORMALISATION']._serialized_start=764
-  _globals['_NORMALISATION']._serialized_end=857
-  _globals['_VOTEPARAMS']._serialized_start=860
-  _globals['_VOTEPARAMS']._serialized_end=1048
-  _globals['_MODELSERVICE']._serialized_start=1051
-  _globals['_MODELSERVICE']._serialized_end=1194
+  _globals['_MODEL_SOFTWAREENTRY']._loaded_options = None
+  _globals['_MODEL_SOFTWAREENTRY']._serialized_options = b'8\001'
+  _globals['_LISTMODELSREQUEST']._serialized_start=120
+  _globals['_LISTMODELSREQUEST']._serialized_end=139
+  _globals['_LISTMODELSRESPONSE']._serialized_start=141
+  _globals['_LISTMODELSRESPONSE']._serialized_end=236
+  _globals['_MODELPROBLEM']._serialized_start=238
+  _globals['_MODELPROBLEM']._serialized_end=297
+  _globals['_GETMODELREQUEST']._serialized_start=299
+  _globals['_GETMODELREQUEST']._serialized_end=331
+  _globals['_GETMODELRESPONSE']._serialized_start=333
+  _globals['_GETMODELRESPONSE']._serialized_end=383
+  _globals['_MODELHISTORYREQUEST']._serialized_start=385
+  _globals['_MODELHISTORYREQUEST']._serialized_end=420
+  _globals['_MODELHISTORYRESPONSE']._serialized_start=422
+  _globals['_MODELHISTORYRESPONSE']._serialized_end=482
+  _globals['_MODELEVENT']._serialized_start=485
+  _globals['_MODELEVENT']._serialized_end=615
+  _globals['_REGISTRATION']._serialized_start=618
+  _globals['_REGISTRATION']._serialized_end=752
+  _globals['_OBJECTRULE']._serialized_start=754
+  _globals['_OBJECTRULE']._serialized_end=867
+  _globals['_REGISTERMODELREQUEST']._serialized_start=869
+  _globals['_REGISTERMODELREQUEST']._serialized_end=951
+  _globals['_REGISTERMODELRESPONSE']._serialized_start=953
+  _globals['_REGISTERMODELRESPONSE']._serialized_end=1008
+  _globals['_UPLOADMODELREQUEST']._serialized_start=1010
+  _globals['_UPLOADMODELREQUEST']._serialized_end=1102
+  _globals['_UPLOADMODELRESPONSE']._serialized_start=1104
+  _globals['_UPLOADMODELRESPONSE']._serialized_end=1157
+  _globals['_EXPORTMODELREQUEST']._serialized_start=1159
+  _globals['_EXPORTMODELREQUEST']._serialized_end=1194
+  _globals['_EXPORTMODELRESPONSE']._serialized_start=1196
+  _globals['_EXPORTMODELRESPONSE']._serialized_end=1231
+  _globals['_CHECKMODELREQUEST']._serialized_start=1233
+  _globals['_CHECKMODELREQUEST']._serialized_end=1267
+  _globals['_CHECKMODELRESPONSE']._serialized_start=1269
+  _globals['_CHECKMODELRESPONSE']._serialized_end=1346
+  _globals['_MODELELEMENT']._serialized_start=1348
+  _globals['_MODELELEMENT']._serialized_end=1438
+  _globals['_SETMODELALIASREQUEST']._serialized_start=1440
+  _globals['_SETMODELALIASREQUEST']._serialized_end=1520
+  _globals['_SETMODELALIASRESPONSE']._serialized_start=1522
+  _globals['_SETMODELALIASRESPONSE']._serialized_end=1577
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1579
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1642
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=1644
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=1699
+  _globals['_REMOVEMODELREQUEST']._serialized_start=1701
+  _globals['_REMOVEMODELREQUEST']._serialized_end=1748
+  _globals['_REMOVEMODELRESPONSE']._serialized_start=1750
+  _globals['_REMOVEMODELRESPONSE']._serialized_end=1803
+  _globals['_MODEL']._serialized_start=1806
+  _globals['_MODEL']._serialized_end=2689
+  _globals['_MODEL_SOFTWAREENTRY']._serialized_start=2642
+  _globals['_MODEL_SOFTWAREENTRY']._serialized_end=2689
+  _globals['_NORMALISATION']._serialized_start=2691
+  _globals['_NORMALISATION']._serialized_end=2784
+  _globals['_VOTEPARAMS']._serialized_start=2787
+  _globals['_VOTEPARAMS']._serialized_end=3053
+  _globals['_MODELSERVICE']._serialized_start=3056
+  _globals['_MODELSERVICE']._serialized_end=3789
 # @@protoc_insertion_point(module_scope)

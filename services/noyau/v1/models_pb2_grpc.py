@@ -44,20 +44,119 @@ class ModelServiceStub:
                 request_serializer=noyau_dot_v1_dot_models__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=noyau_dot_v1_dot_models__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.History = channel.unary_unary(
+                '/noyau.v1.ModelService/History',
+                request_serializer=noyau_dot_v1_dot_models__pb2.ModelHistoryRequest.SerializeToString,
+                response_deserializer=noyau_dot_v1_dot_models__pb2.ModelHistoryResponse.FromString,
+                _registered_method=True)
+        self.Register = channel.unary_unary(
+                '/noyau.v1.ModelService/Register',
+                request_serializer=noyau_dot_v1_dot_models__pb2.RegisterModelRequest.SerializeToString,
+                response_deserializer=noyau_dot_v1_dot_models__pb2.RegisterModelResponse.FromString,
+                _registered_method=True)
+        self.Upload = channel.stream_unary(
+                '/noyau.v1.ModelService/Upload',
+                request_serializer=noyau_dot_v1_dot_models__pb2.UploadModelRequest.SerializeToString,
+                response_deserializer=noyau_dot_v1_dot_models__pb2.UploadModelResponse.FromString,
+                _registered_method=True)
+        self.Export = channel.unary_stream(
+                '/noyau.v1.ModelService/Export',
+                request_serializer=noyau_dot_v1_dot_models__pb2.ExportModelRequest.SerializeToString,
+                response_deserializer=noyau_dot_v1_dot_models__pb2.ExportModelResponse.FromString,
+                _registered_method=True)
+        self.Check = channel.unary_unary(
+                '/noyau.v1.ModelService/Check',
+                request_serializer=noyau_dot_v1_dot_models__pb2.CheckModelRequest.SerializeToString,
+                response_deserializer=noyau_dot_v1_dot_models__pb2.CheckModelResponse.FromString,
+                _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/noyau.v1.ModelService/SetAlias',
+                request_serializer=noyau_dot_v1_dot_models__pb2.SetModelAliasRequest.SerializeToString,
+                response_deserializer=noyau_dot_v1_dot_models__pb2.SetModelAliasResponse.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/noyau.v1.ModelService/Rollback',
+                request_serializer=noyau_dot_v1_dot_models__pb2.RollbackModelRequest.SerializeToString,
+                response_deserializer=noyau_dot_v1_dot_models__pb2.RollbackModelResponse.FromString,
+                _registered_method=True)
+        self.Remove = channel.unary_unary(
+                '/noyau.v1.ModelService/Remove',
+                request_serializer=noyau_dot_v1_dot_models__pb2.RemoveModelRequest.SerializeToString,
+                response_deserializer=noyau_dot_v1_dot_models__pb2.RemoveModelResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def List(self, request, context):
-        """All models, by name and version.
+        """All models, by name and version, and what is wrong with those that cannot be used.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Get(self, request, context):
-        """One model by name (its newest version) or name@version. NOT_FOUND names those that exist.
+        """One model. NOT_FOUND names those that exist, and tells of an alias that points to a missing version.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def History(self, request, context):
+        """What happened to a name: registrations, aliases, rollbacks, removals; oldest first. NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Register(self, request, context):
+        """Registers a package folder or a bioimage.io archive that lies where the service may read. It is tested first.
+        PERMISSION_DENIED (path), NOT_FOUND, DATA_LOSS (damaged, or fails its own test), INVALID_ARGUMENT (name, alias,
+        what the archive holds), RESOURCE_EXHAUSTED (disk, size), FAILED_PRECONDITION (the registry is read-only).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Upload(self, request_iterator, context):
+        """The same for an archive on the caller's side: first a header, then the bytes in pieces of at most 1 MiB.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Export(self, request, context):
+        """A model as a bioimage.io archive, in pieces. NOT_FOUND, INVALID_ARGUMENT (it came in another maker's archive).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Check(self, request, context):
+        """Which elements of a well-documented model its package has, and which it lacks. NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAlias(self, request, context):
+        """Lets an alias point to a version, or takes it away where the version is empty. NOT_FOUND, INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Lets an alias point to what it pointed to before, or else to the next older version.
+        NOT_FOUND (no such alias), FAILED_PRECONDITION (nothing to go back to).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Remove(self, request, context):
+        """Removes a registered version. NOT_FOUND, FAILED_PRECONDITION (an alias points to it, or it was not registered).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,6 +174,46 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.Get,
                     request_deserializer=noyau_dot_v1_dot_models__pb2.GetModelRequest.FromString,
                     response_serializer=noyau_dot_v1_dot_models__pb2.GetModelResponse.SerializeToString,
+            ),
+            'History': grpc.unary_unary_rpc_method_handler(
+                    servicer.History,
+                    request_deserializer=noyau_dot_v1_dot_models__pb2.ModelHistoryRequest.FromString,
+                    response_serializer=noyau_dot_v1_dot_models__pb2.ModelHistoryResponse.SerializeToString,
+            ),
+            'Register': grpc.unary_unary_rpc_method_handler(
+                    servicer.Register,
+                    request_deserializer=noyau_dot_v1_dot_models__pb2.RegisterModelRequest.FromString,
+                    response_serializer=noyau_dot_v1_dot_models__pb2.RegisterModelResponse.SerializeToString,
+            ),
+            'Upload': grpc.stream_unary_rpc_method_handler(
+                    servicer.Upload,
+                    request_deserializer=noyau_dot_v1_dot_models__pb2.UploadModelRequest.FromString,
+                    response_serializer=noyau_dot_v1_dot_models__pb2.UploadModelResponse.SerializeToString,
+            ),
+            'Export': grpc.unary_stream_rpc_method_handler(
+                    servicer.Export,
+                    request_deserializer=noyau_dot_v1_dot_models__pb2.ExportModelRequest.FromString,
+                    response_serializer=noyau_dot_v1_dot_models__pb2.ExportModelResponse.SerializeToString,
+            ),
+            'Check': grpc.unary_unary_rpc_method_handler(
+                    servicer.Check,
+                    request_deserializer=noyau_dot_v1_dot_models__pb2.CheckModelRequest.FromString,
+                    response_serializer=noyau_dot_v1_dot_models__pb2.CheckModelResponse.SerializeToString,
+            ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=noyau_dot_v1_dot_models__pb2.SetModelAliasRequest.FromString,
+                    response_serializer=noyau_dot_v1_dot_models__pb2.SetModelAliasResponse.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=noyau_dot_v1_dot_models__pb2.RollbackModelRequest.FromString,
+                    response_serializer=noyau_dot_v1_dot_models__pb2.RollbackModelResponse.SerializeToString,
+            ),
+            'Remove': grpc.unary_unary_rpc_method_handler(
+                    servicer.Remove,
+                    request_deserializer=noyau_dot_v1_dot_models__pb2.RemoveModelRequest.FromString,
+                    response_serializer=noyau_dot_v1_dot_models__pb2.RemoveModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +270,222 @@ class ModelService:
             '/noyau.v1.ModelService/Get',
             noyau_dot_v1_dot_models__pb2.GetModelRequest.SerializeToString,
             noyau_dot_v1_dot_models__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def History(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/noyau.v1.ModelService/History',
+            noyau_dot_v1_dot_models__pb2.ModelHistoryRequest.SerializeToString,
+            noyau_dot_v1_dot_models__pb2.ModelHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Register(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/noyau.v1.ModelService/Register',
+            noyau_dot_v1_dot_models__pb2.RegisterModelRequest.SerializeToString,
+            noyau_dot_v1_dot_models__pb2.RegisterModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Upload(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/noyau.v1.ModelService/Upload',
+            noyau_dot_v1_dot_models__pb2.UploadModelRequest.SerializeToString,
+            noyau_dot_v1_dot_models__pb2.UploadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Export(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/noyau.v1.ModelService/Export',
+            noyau_dot_v1_dot_models__pb2.ExportModelRequest.SerializeToString,
+            noyau_dot_v1_dot_models__pb2.ExportModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Check(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/noyau.v1.ModelService/Check',
+            noyau_dot_v1_dot_models__pb2.CheckModelRequest.SerializeToString,
+            noyau_dot_v1_dot_models__pb2.CheckModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/noyau.v1.ModelService/SetAlias',
+            noyau_dot_v1_dot_models__pb2.SetModelAliasRequest.SerializeToString,
+            noyau_dot_v1_dot_models__pb2.SetModelAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/noyau.v1.ModelService/Rollback',
+            noyau_dot_v1_dot_models__pb2.RollbackModelRequest.SerializeToString,
+            noyau_dot_v1_dot_models__pb2.RollbackModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Remove(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/noyau.v1.ModelService/Remove',
+            noyau_dot_v1_dot_models__pb2.RemoveModelRequest.SerializeToString,
+            noyau_dot_v1_dot_models__pb2.RemoveModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,21 +25,21 @@ _sym_db = _symbol_database.Default()
 from noyau.v1 import image_pb2 as noyau_dot_v1_dot_image__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16noyau/v1/preview.proto\x12\x08noyau.v1\x1a\x14noyau/v1/image.proto\"Y\n\x06Pixels\x12!\n\x04type\x18\x01 \x01(\x0e\x32\x13.noyau.v1.PixelType\x12\x1e\n\x05shape\x18\x02 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x87\x02\n\x0ePreviewRequest\x12\x1f\n\x05image\x18\x01 \x01(\x0b\x32\x10.noyau.v1.Pixels\x12\'\n\nvoxel_size\x18\x02 \x01(\x0b\x32\x13.noyau.v1.VoxelSize\x12\x12\n\x05model\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x10want_probability\x18\x04 \x01(\x08\x12\x13\n\x0bskip_labels\x18\x05 \x01(\x08\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x17\n\nforeground\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nmin_volume\x18\x08 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_modelB\r\n\x0b_foregroundB\r\n\x0b_min_volume\"y\n\x0fPreviewResponse\x12 \n\x06labels\x18\x01 \x01(\x0b\x32\x10.noyau.v1.Pixels\x12%\n\x0bprobability\x18\x02 \x01(\x0b\x32\x10.noyau.v1.Pixels\x12\x0e\n\x06nuclei\x18\x03 \x01(\x03\x12\r\n\x05model\x18\x04 \x01(\t*\xf1\x01\n\tPixelType\x12\x1a\n\x16PIXEL_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPIXEL_TYPE_BOOL\x10\x01\x12\x14\n\x10PIXEL_TYPE_UINT8\x10\x02\x12\x13\n\x0fPIXEL_TYPE_INT8\x10\x03\x12\x15\n\x11PIXEL_TYPE_UINT16\x10\x04\x12\x14\n\x10PIXEL_TYPE_INT16\x10\x05\x12\x15\n\x11PIXEL_TYPE_UINT32\x10\x06\x12\x14\n\x10PIXEL_TYPE_INT32\x10\x07\x12\x16\n\x12PIXEL_TYPE_FLOAT32\x10\x08\x12\x16\n\x12PIXEL_TYPE_FLOAT64\x10\t2P\n\x0ePreviewService\x12>\n\x07Preview\x12\x18.noyau.v1.PreviewRequest\x1a\x19.noyau.v1.PreviewResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16noyau/v1/preview.proto\x12\x08noyau.v1\x1a\x14noyau/v1/image.proto\"Y\n\x06Pixels\x12!\n\x04type\x18\x01 \x01(\x0e\x32\x13.noyau.v1.PixelType\x12\x1e\n\x05shape\x18\x02 \x01(\x0b\x32\x0f.noyau.v1.Size3\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x87\x02\n\x0ePreviewRequest\x12\x1f\n\x05image\x18\x01 \x01(\x0b\x32\x10.noyau.v1.Pixels\x12\'\n\nvoxel_size\x18\x02 \x01(\x0b\x32\x13.noyau.v1.VoxelSize\x12\x12\n\x05model\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x10want_probability\x18\x04 \x01(\x08\x12\x13\n\x0bskip_labels\x18\x05 \x01(\x08\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\x17\n\nforeground\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nmin_volume\x18\x08 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_modelB\r\n\x0b_foregroundB\r\n\x0b_min_volume\"\x8f\x01\n\x0fPreviewResponse\x12 \n\x06labels\x18\x01 \x01(\x0b\x32\x10.noyau.v1.Pixels\x12%\n\x0bprobability\x18\x02 \x01(\x0b\x32\x10.noyau.v1.Pixels\x12\x0e\n\x06nuclei\x18\x03 \x01(\x03\x12\r\n\x05model\x18\x04 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x05 \x01(\t*\xf1\x01\n\tPixelType\x12\x1a\n\x16PIXEL_TYPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPIXEL_TYPE_BOOL\x10\x01\x12\x14\n\x10PIXEL_TYPE_UINT8\x10\x02\x12\x13\n\x0fPIXEL_TYPE_INT8\x10\x03\x12\x15\n\x11PIXEL_TYPE_UINT16\x10\x04\x12\x14\n\x10PIXEL_TYPE_INT16\x10\x05\x12\x15\n\x11PIXEL_TYPE_UINT32\x10\x06\x12\x14\n\x10PIXEL_TYPE_INT32\x10\x07\x12\x16\n\x12PIXEL_TYPE_FLOAT32\x10\x08\x12\x16\n\x12PIXEL_TYPE_FLOAT64\x10\t2P\n\x0ePreviewService\x12>\n\x07Preview\x12\x18.noyau.v1.PreviewRequest\x1a\x19.noyau.v1.PreviewResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'noyau.v1.preview_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PIXELTYPE']._serialized_start=539
-  _globals['_PIXELTYPE']._serialized_end=780
+  _globals['_PIXELTYPE']._serialized_start=562
+  _globals['_PIXELTYPE']._serialized_end=803
   _globals['_PIXELS']._serialized_start=58
   _globals['_PIXELS']._serialized_end=147
   _globals['_PREVIEWREQUEST']._serialized_start=150
   _globals['_PREVIEWREQUEST']._serialized_end=413
-  _globals['_PREVIEWRESPONSE']._serialized_start=415
-  _globals['_PREVIEWRESPONSE']._serialized_end=536
-  _globals['_PREVIEWSERVICE']._serialized_start=782
-  _globals['_PREVIEWSERVICE']._serialized_end=862
+  _globals['_PREVIEWRESPONSE']._serialized_start=416
+  _globals['_PREVIEWRESPONSE']._serialized_end=559
+  _globals['_PREVIEWSERVICE']._serialized_start=805
+  _globals['_PREVIEWSERVICE']._serialized_end=885
 # @@protoc_insertion_point(module_scope)

@@ -61,13 +61,15 @@ class PreviewRequest(_message.Message):
     def __init__(self, image: _Optional[_Union[Pixels, _Mapping]] = ..., voxel_size: _Optional[_Union[_image_pb2.VoxelSize, _Mapping]] = ..., model: _Optional[str] = ..., want_probability: _Optional[bool] = ..., skip_labels: _Optional[bool] = ..., device: _Optional[str] = ..., foreground: _Optional[float] = ..., min_volume: _Optional[float] = ...) -> None: ...
 
 class PreviewResponse(_message.Message):
-    __slots__ = ("labels", "probability", "nuclei", "model")
+    __slots__ = ("labels", "probability", "nuclei", "model", "model_digest")
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     NUCLEI_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     labels: Pixels
     probability: Pixels
     nuclei: int
     model: str
-    def __init__(self, labels: _Optional[_Union[Pixels, _Mapping]] = ..., probability: _Optional[_Union[Pixels, _Mapping]] = ..., nuclei: _Optional[int] = ..., model: _Optional[str] = ...) -> None: ...
+    model_digest: str
+    def __init__(self, labels: _Optional[_Union[Pixels, _Mapping]] = ..., probability: _Optional[_Union[Pixels, _Mapping]] = ..., nuclei: _Optional[int] = ..., model: _Optional[str] = ..., model_digest: _Optional[str] = ...) -> None: ...

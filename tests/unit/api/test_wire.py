@@ -223,11 +223,20 @@ def test_models(arguments: Any, metrics: Any, training: Any, voxel_size: VoxelSi
         stride=(2, 4, 4),
         tile=(32, 128, 128),
         normalisation=Normalisation(1.0, 99.0, 2.0, (-1.0, 5.0)),
-        vote=VoteParams(foreground=0.4, seed_mass=20.0, nms=(1, 2, 3), weights=(4, 1, 1), radius=9, min_voxels=7),
+        vote=VoteParams(0.4, 20.0, (3, 2, 1), (1, 2, 3), 11, 150, (4, 1, 1), 9, (7, 8, 9), 7),
         description="d",
         licence="l",
         metrics=metrics,
         training=training,
+        kind="border",
+        processing=arguments,
+        author="a",
+        cite=("b", "c"),
+        parent="nuclei-3d@1",
+        registered={"by": "ada", "at": "2026-01-02T03:04:05+00:00"},
+        software={"torch": "2"},
+        parameters=metrics,
+        bounded=False,
     )
     assert model_from_wire(model_to_wire(info)) == info
 

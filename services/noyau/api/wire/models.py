@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from noyau.api.wire.images import size_from_wire, size_to_wire, voxel_size_from_wire, voxel_size_to_wire
+from noyau.api.wire.jobs import time_from_wire, time_to_wire
 from noyau.api.wire.structs import struct_from_wire, struct_to_wire
 from noyau.domain.model import ModelInfo, Normalisation, VoteParams
 from noyau.v1 import models_pb2
@@ -31,6 +34,16 @@ def model_to_wire(info: ModelInfo) -> models_pb2.Model:
         licence=info.licence,
         metrics=struct_to_wire(info.metrics),
         training=struct_to_wire(info.training),
+        kind=info.kind,
+        processing=struct_to_wire(info.processing),
+        author=info.author,
+        cite=info.cite,
+        parent=info.parent,
+        software=info.software,
+        registered_by=str(info.registered.get("by", "")),
+        registered=time_to_wire(_time(info.registered.get("at"))),
+        parameters=struct_to_wire(info.parameters),
+        unbounded=not info.bounded,
     )
 
 
@@ -55,7 +68,30 @@ def model_from_wire(message: models_pb2.Model) -> ModelInfo:
         licence=message.licence,
         metrics=struct_from_wire(message.metrics),
         training=struct_from_wire(message.training),
+        kind=message.kind,
+        processing=struct_from_wire(message.processing),
+        author=message.author,
+        cite=tuple(message.cite),
+        parent=message.parent,
+        registered=_registered(message),
+        software=dict(message.software),
+        parameters=struct_from_wire(message.parameters),
+        bounded=not message.unbounded,
     )
+
+
+def _registered(message: models_pb2.Model) -> dict[str, str]:
+    if not message.HasField("registered"):
+        return {}
+    return {"by": message.registered_by, "at": time_from_wire(message.registered).isoformat()}
+
+
+def _time(text: object) -> datetime | None:
+    """The time that a package gives; None where it is none, since anybody may have written it."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC) if isinstance(text, str) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _vote_to_wire(vote: VoteParams) -> models_pb2.VoteParams:
@@ -67,6 +103,9 @@ def _vote_to_wire(vote: VoteParams) -> models_pb2.VoteParams:
         radius=vote.radius,
         max_offset=size_to_wire(vote.max_offset),
         min_voxels=vote.min_voxels,
+        smooth=size_to_wire(vote.smooth),
+        rival_radius=vote.rival_radius,
+        rival_percent=vote.rival_percent,
     )
 
 
@@ -79,4 +118,7 @@ def _vote_from_wire(message: models_pb2.VoteParams) -> VoteParams:
         radius=message.radius,
         max_offset=size_from_wire(message.max_offset),
         min_voxels=message.min_voxels,
+        smooth=size_from_wire(message.smooth),
+        rival_radius=message.rival_radius,
+        rival_percent=message.rival_percent,
     )

@@ -3,11 +3,12 @@ PYTHON ?= python3.11
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
+OMERO   = $(VENV)/.omero
 DEMO    = demo
 INPUT  ?=
 LABELS ?= nuclei
 
-.PHONY: demo test lint serve bench proto lock install clean help
+.PHONY: demo test test-omero ice lint serve bench proto lock install clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -31,12 +32,24 @@ else
 	$(BIN)/noyau segment $(INPUT) --labels $(LABELS) --local
 endif
 
-test: $(STAMP)   ## lint and every test that can run here
+ice: $(STAMP)    ## wheel of Ice for OMERO's client, built once (5 minutes) and kept in the user's cache
+	$(BIN)/python deploy/ice/build_wheel.py
+
+# Where Ice cannot be built the OMERO tests are skipped and say why; everything else works without.
+$(OMERO): $(STAMP) requirements-omero.lock deploy/ice/build_wheel.py deploy/ice/headers.py deploy/ice/source_patches.py
+	@if $(BIN)/python deploy/ice/build_wheel.py --install 2> $(OMERO)-missing; then \
+	  rm $(OMERO)-missing && $(BIN)/python -m pip install --quiet --no-deps -r requirements-omero.lock && touch $(OMERO); \
+	else cat $(OMERO)-missing >&2; fi
+
+test: $(STAMP) $(OMERO) ## lint and every test that can run here
 	$(BIN)/ruff check services tests
 	$(BIN)/ruff format --check services tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-omero: $(STAMP) $(OMERO) ## the OMERO tests: simulated server, or the one that OMERO_HOST names
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/omero
 
 lint: $(STAMP)   ## formatting, types and import rules only
 	$(BIN)/ruff check --fix services tests
@@ -55,7 +68,8 @@ proto: $(STAMP)  ## regenerate the Python code of proto/
 
 lock: $(STAMP)   ## renew requirements.lock from what is installed
 	$(BIN)/python -m pip install --quiet --upgrade ".[openvino,test]"
-	$(BIN)/python -m pip freeze --exclude-editable --exclude noyau | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > requirements.lock
+	$(BIN)/python -m pip freeze --exclude-editable --exclude noyau | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' \
+	  | grep -vixF -f requirements-omero.lock | grep -v '^zeroc-ice' > requirements.lock
 
 clean:           ## remove what make made here
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from noyau.api.ports import PreviewOutcome, PreviewTask
 from noyau.config import Settings, settings_from_json
 from noyau.domain.jobs import JobResult, MeasureSpec, SegmentSpec
+from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
 from noyau.jobs.context import Handlers, JobContext
 from noyau.logs import configure_logging
 from noyau.models.registry import ModelRegistry
@@ -37,7 +38,13 @@ def build_handlers(values: Mapping[str, Any]) -> Handlers:
     workshop = Workshop.of(values["settings"])
     if values.get("warm"):
         _ = workshop.backends
-    return {"segment": SegmentHandler(workshop), "measure": MeasureHandler(workshop)}
+    return {
+        "segment": SegmentHandler(workshop),
+        "measure": MeasureHandler(workshop),
+        "train": TrainHandler(workshop),
+        "suggest": SuggestHandler(workshop),
+        "synth": SynthHandler(workshop),
+    }
 
 
 def build_preview(text: str) -> Callable[[PreviewTask], PreviewOutcome]:
@@ -110,6 +117,7 @@ class Workshop:
             reporter=job.reporter,
             ledger=job.ledger,
             job_id=job.job_id,
+            owner=job.owner,
             limits=self.limits,
             threads=threads_per_worker(self.settings),
         )
@@ -146,3 +154,51 @@ class MeasureHandler:
         """Removes what a cancelled or failed job left beside its images."""
         remaining = self.workshop.context(context, networks=False)
         remove_leftovers(spec.images, spec.output, spec.labels, remaining, MEASURED)
+
+
+@dataclass(frozen=True)
+class TrainHandler:
+    """Runs `train` jobs. What they leave behind lies in the job's own folder, which the runner removes."""
+
+    workshop: Workshop
+
+    def __call__(self, spec: TrainSpec, context: JobContext, /) -> JobResult:
+        from noyau.pipelines import train_job
+
+        return train_job.run(spec, self.workshop.context(context, networks=False))
+
+
+@dataclass(frozen=True)
+class SuggestHandler:
+    """Runs `suggest` jobs."""
+
+    workshop: Workshop
+
+    def __call__(self, spec: SuggestSpec, context: JobContext, /) -> JobResult:
+        from noyau.pipelines import suggest
+
+        return suggest.run(spec, self.workshop.context(context, networks=True))
+
+    def cleanup(self, spec: SuggestSpec, context: JobContext, /) -> None:
+        """Removes what a cancelled or failed job has half written."""
+        from noyau.pipelines import suggest
+
+        suggest.cleanup(spec, self.workshop.context(context, networks=False))
+
+
+@dataclass(frozen=True)
+class SynthHandler:
+    """Runs `synth` jobs."""
+
+    workshop: Workshop
+
+    def __call__(self, spec: SynthSpec, context: JobContext, /) -> JobResult:
+        from noyau.pipelines import synth
+
+        return synth.run(spec, self.workshop.context(context, networks=False))
+
+    def cleanup(self, spec: SynthSpec, context: JobContext, /) -> None:
+        """Removes what a cancelled or failed job has half written."""
+        from noyau.pipelines import synth
+
+        synth.cleanup(spec, self.workshop.context(context, networks=False))

@@ -45,6 +45,7 @@ class PipelineContext:
         reporter: takes progress and says when to stop.
         ledger: finished units of this job.
         job_id: names the job in the provenance; a restarted job recognises its own output by it.
+        owner: whose job it is; empty where nobody said.
         limits: what the job may use.
         threads: threads for reading and decoding; None picks by the machine.
         omero: the way into OMERO, as the job's owner; None where this process knows no server.
@@ -57,6 +58,7 @@ class PipelineContext:
     reporter: Reporter = field(default_factory=SilentReporter)
     ledger: UnitLedger = field(default_factory=MemoryLedger)
     job_id: str = "local"
+    owner: str = ""
     limits: Limits = Limits()
     threads: int | None = None
     omero: Visitor | None = None

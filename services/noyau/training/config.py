@@ -78,6 +78,7 @@ class TrainConfig:
         precision: `fp32`, `fp16` or `bf16` of the network's arithmetic while training; `auto` takes fp16 on a GPU.
         loaders: batches that are made in the background at once; 0 lets the device decide.
         checkpoint_minutes: time between checkpoints.
+        report_every: steps between reports of the training loss.
         validate_every: steps between validations; 0 for none.
         val_limit: validation images per validation while training (spread evenly over the set); 0 for all.
         keep: which weights the run ends with: those of the `last` step or those of the `best` validation.
@@ -116,6 +117,7 @@ class TrainConfig:
     precision: str = "auto"
     loaders: int = 0
     checkpoint_minutes: float = 4.0
+    report_every: int = 25
     validate_every: int = 0
     val_limit: int = 6
     keep: str = "last"
@@ -146,8 +148,9 @@ class TrainConfig:
             raise InvalidInput(f"'{self.precision}' is no precision.", f"Known are: {', '.join(PRECISIONS)}.")
         if self.keep not in KEPT:
             raise InvalidInput(f"The weights '{self.keep}' cannot be kept.", f"Known are: {', '.join(KEPT)}.")
-        if self.batch < 1:
-            raise InvalidInput(f"The batch size {self.batch} is not positive.")
+        for name in ("batch", "report_every"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"The training setting {name} {getattr(self, name)} is not positive.")
 
     def variety(self, step: int) -> float:
         """Factor, at a step, of the synthetic share and of the share of widely zoomed patches."""

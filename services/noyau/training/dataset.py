@@ -34,6 +34,7 @@ class Pair:
         kind: what the annotator drew. The labels of `points` and `boxes` are guessed shapes (see `weak_labels`), and
             only what is certain about them is `known`.
         specimen: images of one specimen are never on both sides of a split; empty where nobody asked.
+        voxel_size: micrometres z/y/x, None where nobody says.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Pair:
     known: np.ndarray | None = None
     kind: Kind = "labels"
     specimen: str = ""
+    voxel_size: tuple[float, float, float] | None = None
 
     @property
     def is_complete(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import torch
 
@@ -49,3 +50,13 @@ def loaders_of(config: TrainConfig, device: torch.device) -> int:
 def where_is(network: torch.nn.Module) -> torch.device:
     """The device of a network's weights."""
     return next(network.parameters()).device
+
+
+def memory_of(device: torch.device) -> int:
+    """Bytes that a run may hope for: free memory of the GPU, or of the machine (proc(5))."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 4 * 2**30

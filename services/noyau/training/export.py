@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from noyau.domain.geometry import Index3, VoxelSize
@@ -10,6 +11,8 @@ from noyau.models.networks import DenseNetwork
 from noyau.models.receptive_field import halo_for
 from noyau.training.config import TrainConfig
 from noyau.training.decoder_defaults import decoder_parameters
+from noyau.training.fingerprint import Fingerprint
+from noyau.training.scaling import scaled_vote
 
 # Chosen on validation images, see the model cards.
 VOTE_3D = VoteParams(
@@ -38,11 +41,20 @@ _TILE: dict[int, Index3] = {3: (64, 256, 256), 2: (1, 768, 768)}
 # What the trainer knows of a run and its readers want to know; paths of one machine are left out.
 _RECORDED = (
     "synthetic_count", "synthetic_fraction", "val", "val_percent", "minutes", "max_steps", "patch", "batch", "lr",
-    "warmup", "weight_decay", "clip", "ema", "seed", "augment",
+    "warmup", "weight_decay", "clip", "ema", "seed", "augment", "settle", "fragment", "precision", "keep", "patience",
 )  # fmt: skip
 
 
-def describe(config: TrainConfig, network: DenseNetwork, version: str, step: int, elapsed: float) -> ModelInfo:
+def describe(
+    config: TrainConfig,
+    network: DenseNetwork,
+    version: str,
+    step: int,
+    elapsed: float,
+    *,
+    found: Fingerprint | None = None,
+    parent: ModelInfo | None = None,
+) -> ModelInfo:
     """The description of a trained network, with the exact halo; its digest is filled in when it is packaged.
 
     Args:
@@ -51,8 +63,12 @@ def describe(config: TrainConfig, network: DenseNetwork, version: str, step: int
         version: e.g. `1`.
         step: finished steps.
         elapsed: training seconds.
+        found: the data that it was trained on, on the model's grid; decides what the parent does not.
+        parent: the model whose weights it started from, and whose decoder parameters it keeps.
     """
     flat = config.ndim == 2
+    # Another decoder has parameters of its own.
+    like = parent if parent is not None and parent.decoder == config.decoder else None
     halo, stride = halo_for(network), network.total_stride
     record = config.record()
     training: dict[str, Any] = {name: record[name] for name in _RECORDED}
@@ -65,15 +81,16 @@ def describe(config: TrainConfig, network: DenseNetwork, version: str, step: int
         architecture=config.architecture,
         arguments=dict(config.network_arguments),
         voxel_size=None if config.voxel_size is None else VoxelSize(*config.voxel_size),
-        diameter=_DIAMETER[config.ndim],
+        diameter=_diameter(config, found, parent),
         halo=_with_z(halo, 0) if flat else _with_z(halo[1:], halo[0]),
         stride=_with_z(stride, 1) if flat else _with_z(stride[1:], stride[0]),
         tile=_TILE[config.ndim],
         normalisation=config.normalisation,
         decoder=config.decoder,
-        parameters=decoder_parameters(config, _DIAMETER[config.ndim]),
+        parameters=like.parameters if like else decoder_parameters(config, _diameter(config, found, parent)),
         bounded=network.bounded,
-        vote=VOTE_2D if flat else VOTE_3D,
+        vote=_vote(config.ndim, found, like),
+        parent="" if parent is None else parent.ref,
         description=f"Cell nuclei in {config.ndim}D fluorescence microscopy, trained by `noyau train`.",
         training=training,
     )
@@ -97,6 +114,23 @@ def plain_card(info: ModelInfo) -> str:
             "",
         )
     )
+
+
+def _vote(ndim: int, found: Fingerprint | None, parent: ModelInfo | None) -> VoteParams:
+    if parent is not None:
+        return parent.vote
+    shipped = VOTE_2D if ndim == 2 else VOTE_3D
+    return shipped if found is None else scaled_vote(shipped, ndim, found.diameter)
+
+
+def _diameter(config: TrainConfig, found: Fingerprint | None, parent: ModelInfo | None) -> float:
+    """Of the typical nucleus, micrometres; pixels for a model that works in pixels."""
+    if parent is not None:
+        return parent.diameter
+    if found is None:
+        return _DIAMETER[config.ndim]
+    edge = 1.0 if config.voxel_size is None else prod(config.voxel_size[3 - config.ndim :]) ** (1 / config.ndim)
+    return float(f"{found.diameter * edge:.3g}")
 
 
 def _with_z(lateral: tuple[int, ...], z: int) -> Index3:

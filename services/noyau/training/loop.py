@@ -33,7 +33,6 @@ from noyau.training.stopping import Best, score_of
 
 Validator = Callable[[DenseNetwork, int], Mapping[str, float]]
 
-_REPORT_EVERY = 25
 # After this many returns to a checkpoint, each with half the rate, the run is given up.
 _MOST_SETBACKS = 5
 
@@ -158,10 +157,10 @@ class Loop:
 
     def _after_step(self) -> None:
         config, state = self._config, self._state
-        if state.step % _REPORT_EVERY == 0:
+        if state.step % config.report_every == 0:
             self._reporter.metric("train/step", state.step)
             for name, value in self._sums.items():
-                self._reporter.metric(f"train/{name}", value / _REPORT_EVERY)
+                self._reporter.metric(f"train/{name}", value / config.report_every)
             self._sums = {}
             self._reporter.progress(spent(config, state.step, state.elapsed), 1.0, "budget")
         if config.validate_every and state.step % config.validate_every == 0:

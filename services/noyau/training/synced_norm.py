@@ -17,8 +17,7 @@ def synchronise_norms(network: nn.Module, device: torch.device) -> None:
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, _BatchNorm) and not isinstance(child, SyncedNorm | nn.SyncBatchNorm):
-                made = nn.SyncBatchNorm.convert_sync_batchnorm(child) if device.type == "cuda" else _synced(child)
-                setattr(parent, name, made)
+                setattr(parent, name, _on_gpu(child) if device.type == "cuda" else _synced(child))
 
 
 class SyncedNorm(_BatchNorm):
@@ -30,14 +29,15 @@ class SyncedNorm(_BatchNorm):
         dims = [0, *range(2, x.dim())]
         shape = [1, -1, *([1] * (x.dim() - 2))]
         count = x.numel() / x.shape[1] * distributed.get_world_size()
-        mean = _Sum.apply(x.sum(dims)) / count
+        mean = _total(x.sum(dims)) / count
         centred = x - mean.view(shape)
-        variance = _Sum.apply(centred.square().sum(dims)) / count
+        variance = _total(centred.square().sum(dims)) / count
         self._follow(mean.detach(), variance.detach() * count / max(count - 1, 1))
         scaled = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
             scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
-        return scaled
+        normed: torch.Tensor = scaled
+        return normed
 
     def _follow(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         """Moves the running statistics as `nn.BatchNorm` does (the variance unbiased)."""
@@ -66,6 +66,16 @@ class _Sum(torch.autograd.Function):
         total = gradients[0].clone()
         distributed.all_reduce(total)
         return total
+
+
+def _total(values: torch.Tensor) -> torch.Tensor:
+    total: torch.Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    return total
+
+
+def _on_gpu(norm: _BatchNorm) -> nn.Module:
+    converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(norm)  # type: ignore[no-untyped-call]
+    return converted
 
 
 def _synced(norm: _BatchNorm) -> SyncedNorm:

@@ -121,7 +121,6 @@ class Dispatcher:
 
     def _answer(self, operation: Operation, args: tuple[Any, ...], current: Any) -> Any:
         name = f"{self._interface.__name__}.{operation.name}"
-        self._server.ledger.operation(name)
         method = getattr(self._implementation, operation.name, None)
         try:
             if method is None:

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import Glacier2
 import Ice
-import omero.all
 
 from omero_sim.calls import INNER, JOINED, REFUSE, WAIT
-from omero_sim.services.factory import ServiceFactory
 from omero_sim.sessions import Session
 
 if TYPE_CHECKING:
@@ -136,9 +134,7 @@ class Router(Glacier2.Router):  # type: ignore[misc]
         try:
             session = self._server.sessions.login(name, password, current.ctx.get("omero.group"))
             self._server.connections.enter(current.con, session, joined=name == session.uuid)
-            factory = ServiceFactory(self._server, session)
-            proxy = self._server.expose(session, omero.api.ServiceFactory, factory, session.uuid)
-            callback.ice_response(Glacier2.SessionPrx.uncheckedCast(proxy))
+            callback.ice_response(Glacier2.SessionPrx.uncheckedCast(self._server.factory(session)))
         except Exception as error:
             callback.ice_exception(error)
 
@@ -184,14 +180,17 @@ class Gate(Ice.Blobject):  # type: ignore[misc]
         if found is None:
             raise Ice.ObjectNotExistException()
         session, joined = found
-        if current.id.category not in (session.category, CALLBACKS):
+        if session.state == "killed" or current.id.category not in (session.category, CALLBACKS):
             raise Ice.ObjectNotExistException()
         headers = {k: v for k, v in current.ctx.items() if not k.startswith(INNER)}
         if joined:
             headers[JOINED] = "1"
         if current.operation in DETACHING:
             self._server.connections.detach(current.con, DETACHING[current.operation])
-        faults = self._server.faults.at(self._server.name_of(current.id, current.operation))
+        operation = self._server.name_of(current.id, current.operation)
+        if not current.operation.startswith("ice_"):
+            self._server.ledger.operation(operation)
+        faults = self._server.faults.at(operation)
         for fault in faults:
             if fault.kind == "drop":
                 current.con.close(True)

@@ -23,6 +23,7 @@ from omero_sim.ledger import Ledger
 from omero_sim.pixel_data import PixelData
 from omero_sim.records import Store
 from omero_sim.router import ROUTER, Connections, Gate, Router, unique_name
+from omero_sim.services.factory import ServiceFactory
 from omero_sim.sessions import Session, Sessions
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ class Server:
         self.pixels = PixelData(options.folder / "Pixels")
         self.files = Files(options.folder / "Files", self.pixels)
         self.connections = Connections(self)
+        # The real servants of tables and scripts: what they are given, and what they found out.
+        self.inner_context: Any = None
+        self.processor: Any = None
+        self.script_params: dict[tuple[int, str], Any] = {}
         self._names: dict[str, str] = {}
         self._lock = threading.Lock()
         self.communicator = _communicator(options)
@@ -119,6 +124,14 @@ class Server:
     def expose_new(self, session: Session, interface: Any, implementation: Any) -> Any:
         """Proxy of an object that was made for this call."""
         return self.expose(session, interface, implementation, unique_name(interface))
+
+    def factory(self, session: Session) -> Any:
+        """Proxy of the factory of a session."""
+        return self.expose(session, omero.api.ServiceFactory, ServiceFactory(self, session), session.uuid)
+
+    def remember(self, identity: Any, interface: Any) -> None:
+        """Names the calls to an object that was put into the inner adapter by somebody else."""
+        self._names[identity.name] = interface.__name__
 
     def forget(self, session: Session, identity: Any) -> None:
         """The object is closed."""

@@ -23,6 +23,8 @@ POINT_FAR = 1.7
 # A core is never thinner than this, or tiny nuclei would have none.
 _LEAST_CORE = 0.75
 _LEAST_RADIUS = 1.5
+# Largest radius, in voxels, that is looked for around a point.
+_REACH = 40
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def estimate_radius(image: np.ndarray, points: np.ndarray, spacing: Sequence[flo
         spacing: relative size of the voxels, one per axis.
     """
     scale = np.asarray(spacing, np.float64) / float(spacing[-1])
-    limit = 40.0
+    limit = min(float(_REACH), min(image.shape[-2:]) / 4)
     if len(points) > 1:
         distances, _ = cKDTree(points * scale).query(points * scale, k=2)
         limit = min(limit, float(np.median(distances[:, 1])) / 2)
@@ -100,7 +102,7 @@ def _half_fall(image: np.ndarray, point: np.ndarray) -> float | None:
     """Radius at which the ring mean has fallen half-way; None where the profile is flat or rises."""
     at = np.clip(np.rint(point).astype(int), 0, np.array(image.shape) - 1)
     plane = image[at[0]] if image.ndim == 3 else image
-    reach = 40
+    reach = _REACH
     y, x = at[-2:]
     window = plane[max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1].astype(np.float64)
     rows, columns = np.indices(window.shape)

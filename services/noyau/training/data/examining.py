@@ -16,6 +16,7 @@ from noyau.training.data.values import Findings, Problem
 # Objects smaller than this share of the median object of the whole dataset are fragments.
 FRAGMENT_SHARE = 0.05
 _FULL = 0.95
+_STRAY = 4
 _SPACING_TOLERANCE = 0.1
 
 
@@ -60,7 +61,11 @@ def _digest(values: np.ndarray) -> str:
 def fragment_size(findings: Sequence[Findings]) -> int:
     """Voxels below which an object is a fragment; 0 where nothing is labelled."""
     sizes = np.concatenate([f.sizes for f in findings] or [np.zeros(0)])
-    return int(FRAGMENT_SHARE * float(np.median(sizes))) if len(sizes) else 0
+    if len(sizes) == 0:
+        return 0
+    median = float(np.median(sizes))
+    # Of small nuclei, a twentieth is less than a stray voxel or two.
+    return max(int(FRAGMENT_SHARE * median), min(_STRAY, int(0.2 * median)))
 
 
 def count_fragments(findings: Findings, least: int) -> Findings:

@@ -64,9 +64,11 @@ def find_places(
     found = _Found(access, times, labelled)
     for source in sources:
         before = len(found.places) + len(found.problems)
-        for place in _expand(source, access):
+        # What an earlier source led to already is no source without pairs.
+        new = [place for place in _expand(source, access) if place not in found.seen]
+        for place in new:
             _visit(place, found, 0)
-        if len(found.places) + len(found.problems) == before and not found.seen:
+        if new and len(found.places) + len(found.problems) == before:
             raise _nothing(source, found.unread)
     return _unique(found.places), found.problems
 
@@ -86,7 +88,8 @@ def _expand(source: str, access: AccessPolicy) -> list[str]:
     if "://" in source or Path(source).expanduser().exists() or not glob.has_magic(source):
         return [access.check(source)]
     pattern = Path(source).expanduser().absolute()
-    names = sorted(str(p) for p in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
+    matching = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    names = sorted(str(p) for p in matching if not p.name.startswith("."))
     if not names:
         raise NotFound(f"No file is found at '{source}'.", "Give a folder, a file or a glob pattern.")
     return [access.check(name) for name in names]

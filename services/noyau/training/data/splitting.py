@@ -32,7 +32,8 @@ def split_dataset(dataset: Dataset, val: Sequence[str] = (), val_percent: int = 
     """Splits by specimen.
 
     A pattern puts all matching pairs into validation. A share is drawn by a hash of the specimen's name, so that it
-    stays the same whichever other pairs are present; at least one specimen is drawn where there are two or more.
+    stays the same whichever other pairs are present; where there are two or more specimens, at least one is drawn and
+    one is left.
 
     Args:
         dataset: from `open_dataset`.
@@ -90,6 +91,8 @@ def _by_share(dataset: Dataset, chosen: set[int], percent: int) -> set[int]:
     drawn = [group for group in free if _hash(group) % 100 < percent]
     if not drawn and not chosen and len(free) > 1:
         drawn = [min(free, key=_hash)]
+    if len(drawn) == len(groups) > 1:
+        drawn.remove(max(drawn, key=_hash))
     return {i for group in drawn for i in free[group]}
 
 

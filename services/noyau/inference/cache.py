@@ -11,6 +11,7 @@ from torch import nn
 
 from noyau.domain.model import ModelInfo
 from noyau.inference.backend import Backend
+from noyau.inference.foreign_backend import ForeignBackend
 from noyau.inference.openvino_backend import OpenVinoBackend
 from noyau.inference.selection import Choice
 from noyau.inference.torch_backend import TorchBackend, weight_bytes
@@ -79,6 +80,8 @@ class BackendCache:
                 self._backends.popitem()[1].close()
 
     def _make(self, info: ModelInfo, choice: Choice, network: nn.Module) -> Backend:
+        if info.processing:
+            return ForeignBackend(network, info, choice.device)
         if choice.backend == "openvino":
             return OpenVinoBackend(network, info.ndim, info.stride, self._threads)
         if self._threads:

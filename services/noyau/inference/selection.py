@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from noyau.domain.errors import FailedPrecondition, InvalidInput
+from noyau.domain.model import ModelInfo
 from noyau.inference import openvino_backend
 
 BACKENDS = ("auto", "torch", "openvino")
@@ -47,6 +48,28 @@ def choose(device: str, backend: str) -> Choice:
     if backend == "auto":
         backend = "openvino" if found == "cpu" and openvino_backend.is_available() else "torch"
     return Choice(found, backend)
+
+
+def choose_for(model: ModelInfo, device: str, backend: str) -> Choice:
+    """As `choose`, for a model: networks of other makers run on torch, or on OpenVINO where they are ONNX graphs.
+
+    Raises:
+        InvalidInput, FailedPrecondition: as `choose`, or the model does not run there.
+    """
+    if not model.processing:
+        return choose(device, backend)
+    graph = model.architecture == "onnx"
+    needed = "openvino" if graph else "torch"
+    if backend not in ("auto", needed):
+        raise InvalidInput(
+            f"The model {model.ref} runs on {needed}, not on {backend}.", f"Take backend {needed} or auto."
+        )
+    if graph and device.startswith("cuda"):
+        raise InvalidInput(
+            f"The model {model.ref} is an ONNX graph, which runs on the processor, and {device} was asked for.",
+            "Take device cpu or auto.",
+        )
+    return choose("cpu" if graph else device, needed)
 
 
 def _device(wanted: str) -> str:

@@ -64,7 +64,7 @@ class TorchBackend:
         try:
             y = self._forward(source)[0]
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             raise out_of_memory(window.shape, self.device) from error
         place(y.numpy(), out, self._ndim, self._module.logits, self._vectors)
@@ -104,7 +104,8 @@ def _stoppable(module: nn.Module, check: Check) -> Iterator[None]:
             handle.remove()
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch says that the device's memory is full."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in text or "can't allocate memory" in text
 

@@ -17,6 +17,7 @@ from noyau.domain.model import ModelInfo
 from noyau.models import selftest
 from noyau.models.bioimageio import names
 from noyau.models.bioimageio.archive import Archive, ArchiveLimits, open_archive
+from noyau.models.bioimageio.foreign import unpack_foreign
 from noyau.models.bioimageio.objects import ObjectRule
 from noyau.models.bioimageio.own import unpack_own
 from noyau.models.bioimageio.yaml_text import read_yaml
@@ -62,7 +63,8 @@ def import_archive(
         selftest.check(staging)
         _move(staging, target)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        for leftover in (staging, staging.with_name(f"{staging.name}-trial")):
+            shutil.rmtree(leftover, ignore_errors=True)
     return info
 
 
@@ -101,7 +103,7 @@ def _unpack(
     own = config.get(names.VENDOR) if isinstance(config, dict) else None
     if isinstance(own, dict):
         return unpack_own(archive, own, staging)
-    raise InvalidInput(f"The archive '{archive.path.name}' is not one of ours.")
+    return unpack_foreign(archive, document, staging, name=name, rule=objects, allow_torchscript=allow_torchscript)
 
 
 def _check_reference(info: ModelInfo) -> None:

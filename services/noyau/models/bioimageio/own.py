@@ -12,6 +12,7 @@ import torch
 from noyau.domain.errors import DamagedData, InvalidInput, LimitExceeded
 from noyau.domain.model import ModelInfo
 from noyau.models.bioimageio.archive import Archive
+from noyau.models.bioimageio.arguments import check_arguments
 from noyau.models.bioimageio.weights import read_safetensors
 from noyau.models.description import MODEL_FILE, WEIGHTS_FILE, parse_info
 from noyau.models.foreign.networks import LARGEST_NETWORK, is_foreign
@@ -56,7 +57,7 @@ def check_own(info: ModelInfo, state: dict[str, torch.Tensor]) -> None:
     Raises:
         InvalidInput, LimitExceeded: the message says what.
     """
-    if is_foreign(info.architecture) or info.processing or info.kind != "vote":
+    if is_foreign(info.architecture) or info.processing:
         raise InvalidInput(f"The model {info.ref} claims to be of this software, and its network is not.")
     for name, most in _LONGEST.items():
         if not all(0 <= value <= most for value in getattr(info, name)):
@@ -66,6 +67,8 @@ def check_own(info: ModelInfo, state: dict[str, torch.Tensor]) -> None:
         limit = _VOTE.get(field.name)
         if limit and not all(0 <= v <= limit for v in (value if isinstance(value, tuple) else (value,))):
             raise LimitExceeded(f"The decoder's {field.name} {value} of model {info.ref} is above {limit}.")
+    check_arguments(info.arguments, info.architecture)
+    check_arguments(info.parameters, info.decoder)
     with torch.device("meta"):  # allocates nothing, whatever widths are asked for
         network = build(info.architecture, info.arguments)
     if sum(p.numel() for p in network.parameters()) > LARGEST_NETWORK:

@@ -20,8 +20,7 @@ from noyau.domain.errors import DamagedData, FailedPrecondition, InvalidInput
 
 TORCHSCRIPT, ONNX, MONAI = "torchscript", "onnx", "monai"
 MONAI_CLASSES = (
-    "AttentionUnet", "BasicUNet", "BasicUNetPlusPlus", "DynUNet", "FlexibleUNet", "SegResNet", "SwinUNETR", "UNETR",
-    "UNet", "Unet", "VNet",
+    "AttentionUnet", "BasicUNet", "DynUNet", "SegResNet", "SwinUNETR", "UNETR", "UNet", "VNet",
 )  # fmt: skip
 """Classes of `monai.networks.nets` that take plain arguments and give one map per class."""
 
@@ -62,10 +61,15 @@ def bytes_of(state: Mapping[str, torch.Tensor], kind: str) -> bytes:
 
 
 class OnnxNetwork(nn.Module):
-    """An ONNX graph, run by OpenVINO on the CPU."""
+    """An ONNX graph, run by OpenVINO on the CPU.
+
+    Attributes:
+        size: bytes of its file.
+    """
 
     def __init__(self, content: bytes) -> None:
         super().__init__()
+        self.size = len(content)
         try:
             import openvino
         except ImportError as error:

@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from noyau.config_omero import OmeroServerSettings
 from noyau.domain.errors import InvalidInput
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -179,6 +180,9 @@ class Settings(Section):
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
+    omero: dict[str, OmeroServerSettings] = Field(
+        default_factory=dict, description="OMERO servers by alias, as images name them: omero://alias/image/1."
+    )
 
     @property
     def database_url(self) -> str:

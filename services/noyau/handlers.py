@@ -18,9 +18,11 @@ from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
 from noyau.jobs.context import Handlers, JobContext
 from noyau.logs import configure_logging
 from noyau.models.registry import ModelRegistry
+from noyau.omero.gateway import Gateway
+from noyau.omero.visitor import Visitor
 from noyau.pipelines.context import Limits, PipelineContext
 from noyau.pipelines.targets import remove_leftovers
-from noyau.wiring import access_policy, model_registry, threads_per_worker
+from noyau.wiring import access_policy, model_registry, omero_gateway, threads_per_worker
 
 if TYPE_CHECKING:  # imports torch
     from noyau.inference.cache import BackendCache
@@ -100,6 +102,11 @@ class Workshop:
         budget = self.settings.jobs.model_memory_mib * 2**20
         return BackendCache(threads=threads_per_worker(self.settings), budget=budget)
 
+    @cached_property
+    def gateway(self) -> Gateway | None:
+        """The door to OMERO; None where the settings name no server."""
+        return omero_gateway(self.settings)
+
     @property
     def limits(self) -> Limits:
         """What one job may use."""
@@ -111,7 +118,7 @@ class Workshop:
         backends: Any = self.backends if networks else None
         return PipelineContext(
             registry=self.registry,
-            access=access_policy(self.settings),
+            access=access_policy(self.settings).with_root(str(job.workdir)),
             workdir=job.workdir,
             backends=backends,
             reporter=job.reporter,
@@ -120,7 +127,13 @@ class Workshop:
             owner=job.owner,
             limits=self.limits,
             threads=threads_per_worker(self.settings),
+            omero=Visitor(self.gateway, job.owner) if self.gateway else None,
         )
+
+    def leave(self) -> None:
+        """Ends the sessions on OMERO servers that a job opened."""
+        if self.gateway:
+            self.gateway.release()
 
 
 @dataclass(frozen=True)
@@ -132,11 +145,17 @@ class SegmentHandler:
     def __call__(self, spec: SegmentSpec, context: JobContext, /) -> JobResult:
         from noyau.pipelines import segment
 
-        return segment.run(spec, self.workshop.context(context, networks=True))
+        try:
+            return segment.run(spec, self.workshop.context(context, networks=True))
+        finally:
+            self.workshop.leave()
 
     def cleanup(self, spec: SegmentSpec, context: JobContext, /) -> None:
         """Removes what a cancelled or failed job left beside its images."""
-        remove_leftovers(spec.images, spec.output, spec.labels, self.workshop.context(context, networks=False))
+        try:
+            remove_leftovers(spec.images, spec.output, spec.labels, self.workshop.context(context, networks=False))
+        finally:
+            self.workshop.leave()
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from noyau.jobs.listing import JobFilter
 from noyau.jobs.settings import JobLimits, JobTimes
 from noyau.jobs.store import JobStore
 from noyau.jobs.supervisor import Supervisor
-from noyau.wiring import access_policy, check_device, model_desk
+from noyau.omero.desk import OmeroDesk
+from noyau.wiring import access_policy, check_device, model_desk, omero_gateway
 
 HANDLERS = "noyau.handlers:build_handlers"
 PREVIEWS = "noyau.handlers:build_preview"
@@ -73,12 +74,13 @@ class Service:
         limits = JobLimits(settings.jobs.running_per_group, settings.jobs.queued_per_group)
         self._store = await asyncio.to_thread(JobStore.open, settings.database_url, limits)
         models = model_desk(settings)
+        omero = omero_gateway(settings)
         self._previews = Sidecar(PREVIEWS, settings_to_json(settings), settings.limits.previews_waiting)
         checks = Checks(
             models, access_policy(settings), check_device, settings.limits.images, settings.limits.tile_voxels
         )
         self._api = ApiServer(
-            Services(self._store, models, self._previews, checks),
+            Services(self._store, models, self._previews, checks, OmeroDesk(omero) if omero else None),
             binding,
             crop_bytes=listen.message_mib * 2**20,
             concurrent_calls=listen.concurrent_calls,

@@ -5,18 +5,48 @@ from __future__ import annotations
 import os
 
 from noyau.config import Settings
+from noyau.config_omero import OmeroServerSettings
 from noyau.domain.access import AccessPolicy
 from noyau.models.apart import Runner, run_apart, run_here
 from noyau.models.desk import ModelDesk
 from noyau.models.home import ModelHome
 from noyau.models.registry import ModelRegistry, shipped_packages
+from noyau.omero.budget import RoiBudget
+from noyau.omero.gateway import Gateway
+from noyau.omero.server import OmeroServer
 from noyau.storage.options import StorageOptions
 
 
 def access_policy(settings: Settings) -> AccessPolicy:
     """Which places jobs of this service may touch."""
     access = settings.access
-    return AccessPolicy(access.roots, access.remote_hosts, access.s3_endpoint, settings.limits.image_voxels)
+    return AccessPolicy(
+        access.roots, access.remote_hosts, access.s3_endpoint, settings.limits.image_voxels, tuple(settings.omero)
+    )
+
+
+def omero_gateway(settings: Settings) -> Gateway | None:
+    """The door to the OMERO servers of the settings; None where there are none. Nothing is connected yet."""
+    return Gateway(_omero_server(alias, server) for alias, server in settings.omero.items()) if settings.omero else None
+
+
+def _omero_server(alias: str, given: OmeroServerSettings) -> OmeroServer:
+    return OmeroServer(
+        alias=alias,
+        host=given.host,
+        port=given.port,
+        tls=given.tls,
+        ca=given.ca,
+        user=given.user,
+        password_env=given.password_env,
+        password_file=given.password_file,
+        session_file=given.session_file,
+        calls=given.calls,
+        patience=given.patience_seconds,
+        call_seconds=given.call_seconds,
+        session_hours=given.session_hours,
+        budget=RoiBudget(given.rois, given.shapes, given.points),
+    )
 
 
 def threads_per_worker(settings: Settings) -> int:

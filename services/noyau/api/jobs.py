@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from noyau.api.ports import Jobs, Preflight
+from noyau.api import identities
+from noyau.api.ports import Desk, Jobs, Preflight
 from noyau.api.threads import Threads
 from noyau.api.wire.events import event_to_wire
 from noyau.api.wire.jobs import job_to_wire, state_from_wire, time_from_wire
 from noyau.api.wire.specs import spec_from_wire
 from noyau.domain.errors import InvalidInput, OutOfRange, Unavailable
-from noyau.domain.jobs import Event, EventKind, Job, JobState
+from noyau.domain.jobs import Event, EventKind, Job, JobState, inputs_of
 from noyau.jobs.listing import JobFilter
 from noyau.v1 import jobs_pb2, jobs_pb2_grpc
 
@@ -31,8 +32,11 @@ CANCEL_POLL = 0.05
 class JobServicer(jobs_pb2_grpc.JobServiceServicer):
     """Translates messages; decisions are the store's and the preflight's."""
 
-    def __init__(self, jobs: Jobs, preflight: Preflight, threads: Threads, draining: asyncio.Event) -> None:
+    def __init__(
+        self, jobs: Jobs, preflight: Preflight, threads: Threads, draining: asyncio.Event, desk: Desk | None = None
+    ) -> None:
         self._jobs = jobs
+        self._desk = desk
         self._preflight = preflight
         self._threads = threads
         self._draining = draining
@@ -40,11 +44,14 @@ class JobServicer(jobs_pb2_grpc.JobServiceServicer):
     async def Submit(self, request: jobs_pb2.SubmitJobRequest, context: Any) -> jobs_pb2.SubmitJobResponse:
         spec = spec_from_wire(request.spec)
         await self._threads.run(self._preflight.check, spec)
+        metadata = context.invocation_metadata()
+        caller = await self._threads.run(identities.identify, self._desk, metadata, request.owner, request.group)
+        await self._threads.run(identities.check, self._desk, caller, inputs_of(spec))
         job = await self._threads.run(
             self._jobs.submit,
             spec,
-            owner=request.owner,
-            group=request.group,
+            owner=caller.owner,
+            group=caller.group,
             priority=request.priority,
             idempotency_key=request.idempotency_key,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,14 @@ from noyau.domain.jobs import Event, Job, JobSpec
 from noyau.domain.model import ModelInfo
 from noyau.jobs.listing import JobFilter, JobPage
 from noyau.models.desk import RegisterOptions
+
+
+class Desk(Protocol):
+    """The part of `noyau.omero.desk.OmeroDesk` that requests reach; see there. Methods block."""
+
+    def identify(self, alias: str, key: str) -> tuple[str, str]: ...
+
+    def check(self, owner: str, confirmed: bool, uris: Iterable[str]) -> None: ...
 
 
 class Jobs(Protocol):

@@ -16,7 +16,7 @@ from noyau.api.guard import Guard
 from noyau.api.inference import InferenceServicer
 from noyau.api.jobs import JobServicer
 from noyau.api.models import ModelServicer
-from noyau.api.ports import Jobs, ModelDesk, Preflight, Previewer
+from noyau.api.ports import Desk, Jobs, ModelDesk, Preflight, Previewer
 from noyau.api.preview import PreviewServicer
 from noyau.api.threads import Threads
 from noyau.oip import open_inference_pb2, open_inference_pb2_grpc
@@ -34,6 +34,7 @@ class Services:
     models: ModelDesk
     previewer: Previewer
     preflight: Preflight
+    desk: Desk | None = None
 
 
 class ApiServer:
@@ -80,7 +81,7 @@ class ApiServer:
 
     def _register(self, services: Services, crop_bytes: int, archive_bytes: int) -> tuple[str, ...]:
         server: Any = self._server
-        jobs = JobServicer(services.jobs, services.preflight, self._threads, self._draining)
+        jobs = JobServicer(services.jobs, services.preflight, self._threads, self._draining, services.desk)
         jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
         models = ModelServicer(services.models, self._threads, archive_bytes)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, server)

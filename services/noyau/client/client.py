@@ -15,7 +15,7 @@ from noyau.api.wire.jobs import job_from_wire, state_to_wire
 from noyau.api.wire.pixels import pixels_from_wire, pixels_to_wire
 from noyau.api.wire.specs import spec_to_wire
 from noyau.client.model_calls import ModelCalls
-from noyau.client.security import Security
+from noyau.client.security import Security, session_metadata
 from noyau.client.watching import Watcher
 from noyau.domain.errors import InternalError, InvalidInput, error_from_kind
 from noyau.domain.geometry import VoxelSize
@@ -57,6 +57,8 @@ class Client:
         security: TLS, if any.
         timeout: seconds for one call (not for `watch` and `wait`); previews get `preview_timeout`.
         preview_timeout: seconds for one preview, the start of the preview process included.
+        omero: alias of an OMERO server and the key of the caller's session there; jobs are then that user's. It is
+            sent with every call, so a service on another machine must be reached by TLS.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Client:
         security: Security | None = None,
         timeout: float = 120.0,
         preview_timeout: float = 600.0,
+        omero: tuple[str, str] | None = None,
     ) -> None:
         self.target = target
+        self._metadata = session_metadata(omero, target, security or Security())
         self._timeout = timeout
         self._preview_timeout = preview_timeout
         self._channel = (security or Security()).channel(target)
@@ -202,7 +206,7 @@ class Client:
 
     def _call(self, method: Callable[..., Answer], request: Any, timeout: float | None = None) -> Answer:
         try:
-            return method(request, timeout=timeout or self._timeout)
+            return method(request, timeout=timeout or self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise error_from_rpc(error, self.target) from error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -43,6 +43,10 @@ class AccessPolicy:
     def everything(cls, s3_endpoint: str | None = None, max_voxels: int | None = None) -> AccessPolicy:
         """The policy of a private server on the user's own machine: what the user can read, Noyau can."""
         return cls((), ("*",), s3_endpoint, max_voxels)
+
+    def with_root(self, folder: str) -> AccessPolicy:
+        """The policy of a job, which may also use a folder of its own."""
+        return replace(self, roots=(*self.roots, folder)) if self.roots else self
 
     def check(self, uri: str, write: bool = False) -> str:
         """The canonical form of `uri`: an absolute path without links, or `s3://...`, `http(s)://...`.

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-RoiKind = Literal["auto", "masks", "polygons", "points", "none"]
-ImageKind = Literal["auto", "always", "never"]
+from noyau.domain.jobs import LabelImage, Rois
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class RoiPlan:
     message: str = ""
 
 
-def plan_rois(wanted: RoiKind, image: ImageKind, objects: int, shapes: int, budget: RoiBudget) -> RoiPlan:
+def plan_rois(wanted: Rois, image: LabelImage, objects: int, shapes: int, budget: RoiBudget) -> RoiPlan:
     """Decides what an image gets.
 
     Args:

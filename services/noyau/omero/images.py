@@ -105,3 +105,9 @@ def _channel(channel: Any) -> str:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value.getValue() or "")
+
+
+def wells_of(line: Line, images: list[int]) -> dict[int, int]:
+    """Id of the well of each image that is in one."""
+    hql = "select s.image.id, s.well.id from WellSample s where s.image.id in (:ids) order by s.id"
+    return {int(i): int(w) for part in queries.batches(images) for i, w in queries.rows(line, hql, ids=part)}

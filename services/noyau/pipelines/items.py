@@ -13,10 +13,11 @@ from noyau.inference.selection import choose
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.networks import find_model
+from noyau.pipelines.places import open_source
 from noyau.pipelines.prepare import DEFAULT_MODELS, ImagePlan, plan_image
+from noyau.pipelines.publication import check_publication
 from noyau.pipelines.targets import Item
 from noyau.sinks import preflight
-from noyau.sources import open_image
 
 MODEL = "model"
 
@@ -41,19 +42,19 @@ def plan_items(spec: SegmentSpec, items: Collection[Item], context: PipelineCont
     planned = []
     for item in items:
         context.reporter.check()
-        with open_image(
-            item.ref, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing, access=context.access
-        ) as source:
+        with open_source(item.ref, context, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing) as source:
             model = _model(spec, source.info, context, book)
             plan = plan_image(item.ref.uri, source.info, model, spec, context.limits, backend)
         preflight(
             item.target,
             spec.labels,
             access=context.access,
-            image=item.ref.uri,
+            image=item.image,
             overwrite=spec.overwrite,
             job=context.job_id,
         )
+        if item.staged:
+            check_publication(spec, item, context)
         planned.append(SegmentItem(item, plan))
     return tuple(planned)
 

@@ -17,8 +17,10 @@ from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.items import SegmentItem, plan_items
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.networks import ready_network
+from noyau.pipelines.saving import save, saved_messages
 from noyau.pipelines.segment_frame import Workforce
 from noyau.pipelines.segment_image import ImageJob
+from noyau.pipelines.set_publication import publish_sets
 from noyau.pipelines.sized import sized
 from noyau.pipelines.targets import list_items, remove_leftovers
 
@@ -39,11 +41,13 @@ def run(spec: SegmentSpec, context: PipelineContext) -> JobResult:
     for warning in dict.fromkeys(w for planned in items for w in planned.plan.warnings):
         context.reporter.log(warning, "warning")
     book = UnitBook(context.ledger)
-    results = []
+    results, told = [], []
     for planned in items:
         context.reporter.check()
         results.append(_one(spec, planned, context, book))
-    return _summary(items, results)
+        told += saved_messages(planned.item, book)
+    told += publish_sets(spec, [planned.item for planned in items], results, context)
+    return _summary(items, results, told)
 
 
 def cleanup(spec: SegmentSpec, context: PipelineContext) -> None:
@@ -67,12 +71,14 @@ def _one(spec: SegmentSpec, planned: SegmentItem, context: PipelineContext, book
         batch=spec.batch or 1,
     )
     result = ImageJob(spec, planned, work, context, book).run()
+    if planned.item.staged:
+        result = save(spec, planned.item, planned.plan.info, result, context, book)
     book.mark(IMAGE, number, "result", asdict(result))
     context.reporter.metric("nuclei", result.nuclei)
     return result
 
 
-def _summary(items: tuple[SegmentItem, ...], results: list[ImageResult]) -> JobResult:
+def _summary(items: tuple[SegmentItem, ...], results: list[ImageResult], told: list[str]) -> JobResult:
     models = {planned.plan.model.ref: planned.plan.model.digest for planned in items}
     volumes = [r.median_volume_um3 for r in results if r.nuclei]
     return JobResult(
@@ -81,5 +87,5 @@ def _summary(items: tuple[SegmentItem, ...], results: list[ImageResult]) -> JobR
         median_volume_um3=float(np.median(volumes)) if volumes else 0.0,
         model=", ".join(models),
         model_digest=", ".join(models.values()),
-        warnings=tuple(dict.fromkeys(w for planned in items for w in planned.plan.warnings)),
+        warnings=tuple(dict.fromkeys([*(w for planned in items for w in planned.plan.warnings), *told])),
     )

@@ -14,6 +14,7 @@ from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.frames import Frame
 from noyau.pipelines.items import SegmentItem
 from noyau.pipelines.ledgers import UnitBook
+from noyau.pipelines.places import open_source
 from noyau.pipelines.provenance import now
 from noyau.pipelines.report import FrameObjects
 from noyau.pipelines.segment_frame import Workforce, find_nuclei
@@ -23,7 +24,6 @@ from noyau.pipelines.segment_write import shifted, write_frame
 from noyau.pipelines.statistics import Intensity, measure_intensity
 from noyau.planning.units import Unit, plan_units
 from noyau.sinks import LabelSink
-from noyau.sources import open_image
 from noyau.storage.store import Store
 
 INTENSITY = "intensity"
@@ -61,16 +61,14 @@ class ImageJob:
             like=self.planned.plan.info,
             access=context.access,
             job=context.job_id,
-            image=item.ref.uri,
+            image=item.image,
             level=item.ref.level,
             overwrite=spec.overwrite,
         )
         if labels.committed:
             labels.commit()
             return committed_result(item.target, spec.labels, context)
-        with open_image(
-            item.ref, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing, access=context.access
-        ) as source:
+        with open_source(item.ref, context, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing) as source:
             started = now()
             frames = self._frames(source, labels)
             finisher = Finisher(spec, self.planned, context, self.work.backend, self.work.threads)

@@ -65,7 +65,7 @@ class Finisher:
             self.spec.labels,
             access=self.context.access,
             job=self.context.job_id,
-            image=item.ref.uri,
+            image=item.image,
             overwrite=self.spec.overwrite,
         )
         sizes = self._table(source, labels, results, frames) if self.spec.measure else self._sizes(frames)

@@ -10,10 +10,10 @@ from noyau.inference.backend import Backend
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.items import SegmentItem
 from noyau.pipelines.ledgers import UnitBook
+from noyau.pipelines.places import open_source
 from noyau.pipelines.prepare import ImagePlan, plan_image
 from noyau.pipelines.sizing import fit_ratio
 from noyau.pipelines.statistics import measure_intensity
-from noyau.sources import open_image
 
 SIZE = "size"
 
@@ -55,7 +55,7 @@ def _fit(spec: SegmentSpec, planned: SegmentItem, network: Backend, context: Pip
     reporter, ref, model = context.reporter, planned.item.ref, planned.plan.model
     time = ref.time[0] if ref.time else 0
     reporter.stage("size")
-    with open_image(ref, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing, access=context.access) as source:
+    with open_source(ref, context, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing) as source:
         intensity = measure_intensity(source, time, model.normalisation, reporter)
         ratio, trials = fit_ratio(
             source,

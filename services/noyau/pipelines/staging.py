@@ -10,7 +10,7 @@ from noyau.storage.replacing import discard
 
 
 def remove_staging(
-    target: str, name: str, job: str, access: AccessPolicy, *, image: str, rooms: Collection[str] = ROOMS
+    target: str, name: str, job: str, access: AccessPolicy, *, image: str | None, rooms: Collection[str] = ROOMS
 ) -> None:
     """Removes a job's hidden groups and what was made for them; earlier results that were set aside come back.
 
@@ -19,7 +19,7 @@ def remove_staging(
         name: label group.
         job: id of the job.
         access: where may be written.
-        image: the image.
+        image: the image; None where the target stands alone.
         rooms: groups of the target to look in.
     """
     place = Target.open(target, access=access, image=image)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from noyau.domain.errors import AlreadyExists
+from noyau.domain.errors import AlreadyExists, NotFound
 from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import annotating, inventory, label_image, rois, tables
 from noyau.omero.cleaning import remove_run
@@ -134,13 +134,17 @@ class OmeroSink:
             f"marking the results of {self._parent.title} complete",
         )
 
-    def marker(self) -> dict[str, str] | None:
-        """Names and texts of the marker of this run, None where it is not complete."""
+    def marker(self) -> tuple[int, dict[str, str]]:
+        """Id, and names and texts, of the marker of this run.
+
+        Raises:
+            NotFound: the run is not complete.
+        """
         number = self._own().marker
         if number is None:
-            return None
+            raise NotFound(f"The results of job {self._run.job} at {self._parent.title} are not complete.")
         what = f"reading the results of {self._parent.title}"
-        return self._session.call(lambda line: annotating.map_values(line, number), what)
+        return number, self._session.call(lambda line: annotating.map_values(line, number), what)
 
     def replace_others(self) -> None:
         """Removes what other jobs wrote completely under this name. To be called when this run is complete."""

@@ -42,6 +42,12 @@ def to_parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def from_parquet(data: bytes) -> dict[str, np.ndarray]:
+    """The columns of a table that `to_parquet` wrote."""
+    table = pyarrow.parquet.read_table(pa.BufferReader(data))
+    return {name: column.to_numpy() for name, column in zip(table.column_names, table.columns, strict=True)}
+
+
 def to_csv(table: pa.Table) -> bytes:
     """CSV with a header; values that do not exist are empty, texts are quoted only where they must be."""
     sink = io.BytesIO()

@@ -47,9 +47,10 @@ def compare(pairs: Sequence[Named], labelled: bool, check: Callable[[], None]) -
         check: called often; raises to stop.
     """
     result = Comparison(count=len(pairs))
-    _duplicates(pairs, labelled, result)
+    # First, so that of two answers to one image the one that fits is kept.
     if labelled:
         _foreign_labels(pairs, result)
+    _duplicates(pairs, labelled, result)
     pictures = [found.outline[0] for _, _, found in pairs]
 
     def apart(i: int, j: int) -> bool:
@@ -68,6 +69,8 @@ def _duplicates(pairs: Sequence[Named], labelled: bool, result: Comparison) -> N
     """Images that are the same value for value; the first is kept."""
     seen: dict[str, int] = {}
     for index, (name, _, found) in enumerate(pairs):
+        if index in result.dropped:
+            continue
         first = seen.setdefault(found.image_digest, index)
         if first == index:
             continue
@@ -84,7 +87,7 @@ def _duplicates(pairs: Sequence[Named], labelled: bool, result: Comparison) -> N
 
 
 def _foreign_labels(pairs: Sequence[Named], result: Comparison) -> None:
-    indices = [i for i, (_, _, f) in enumerate(pairs) if f.kind == "labels" and i not in result.dropped]
+    indices = [i for i, (_, _, f) in enumerate(pairs) if f.kind == "labels"]
     found, typical = doubts([pairs[i][2].outline for i in indices], [pairs[i][2].shape for i in indices])
     for doubt in found:
         index = indices[doubt.index]

@@ -30,10 +30,14 @@ def read_sample(place: Place, readers: Readers, group: str, limit: int, labelled
     """
     try:
         return _read(place, readers, group, limit, labelled)
+    except NoyauError as error:
+        if place.image in error.cause or (place.labels and place.labels in error.cause):
+            raise
+        raise type(error)(f"The pair '{place.name}' cannot be read: {error.cause}", error.remedy) from error
     except MemoryError as error:
         raise LimitExceeded(f"'{place.image}' does not fit into memory.", "Cut it into several pairs.") from error
-    except OSError as error:
-        raise DamagedData(f"'{place.image}' cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # every format and codec has errors of its own for what is damaged
+        raise DamagedData(f"The pair '{place.name}' cannot be read: {error!r}.") from error
 
 
 def _read(place: Place, readers: Readers, group: str, limit: int, labelled: bool) -> Sample:

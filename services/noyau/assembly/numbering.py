@@ -30,16 +30,26 @@ class Numbering:
         return int(np.count_nonzero(self.number))
 
 
-def number_objects(objects: Objects, min_voxels: int = 1, *, limit: int = LARGEST_LABEL) -> Numbering:
-    """Numbers the objects that have at least `min_voxels` voxels 1..n in ascending order of their identities.
+def number_objects(
+    objects: Objects, min_voxels: int = 1, min_certainty: float = 0.0, *, limit: int = LARGEST_LABEL
+) -> Numbering:
+    """Numbers the objects that are large and certain enough 1..n in ascending order of their identities.
 
     An identity is the raster index of a centre, so the numbers depend on the nuclei alone and not on the order in
     which blocks were finished.
 
+    Args:
+        objects: of the whole volume.
+        min_voxels: fewest voxels of an object.
+        min_certainty: lowest mean foreground probability of an object, 0 to 1.
+        limit: most objects.
+
     Raises:
         LimitExceeded: more objects than a label of 32 bits can tell apart.
     """
-    kept = objects.voxels >= max(1, min_voxels)
+    # In whole thousandths, so that the comparison is between integers and the same on every machine.
+    sure = objects.probability * 1000 >= round(min_certainty * 1000) * 255 * objects.voxels
+    kept = (objects.voxels >= max(1, min_voxels)) & sure
     count = int(kept.sum())
     if count > limit:
         raise LimitExceeded(
@@ -53,7 +63,7 @@ def select(objects: Objects, numbering: Numbering) -> Objects:
     """The kept objects in the order of their numbers; their identity is now the final label 1..n."""
     kept = numbering.number > 0
     number = numbering.number[kept].astype(np.int64)
-    return Objects(number, objects.voxels[kept], objects.start[kept], objects.stop[kept])
+    return Objects(number, objects.voxels[kept], objects.start[kept], objects.stop[kept], objects.probability[kept])
 
 
 def apply_numbering(labels: np.ndarray, numbering: Numbering) -> np.ndarray:

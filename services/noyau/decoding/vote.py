@@ -6,7 +6,7 @@ belongs to the centre nearest to its vote. Each nucleus is named by the place of
 blocks agree without stitching. All arithmetic is on integers: the labels of a voxel depend on the prediction within
 `halo(params)` of it and on nothing else.
 
-The size filter is global and not applied here; assembly counts voxels over all blocks.
+The filters of size and certainty are global and not applied here; assembly counts voxels over all blocks.
 """
 
 from __future__ import annotations
@@ -109,12 +109,14 @@ def assign(pred: np.ndarray, origin: Index3, full_shape: Index3, params: VotePar
 
 
 def segment_crop(pred: np.ndarray, params: VoteParams) -> np.ndarray:
-    """Final labels 1..n (uint32) of a prediction that is the whole image, with the size filter, for previews."""
+    """Final labels 1..n (uint32) of a prediction that is the whole image, without small and uncertain objects."""
     shape = check_prediction(pred)
     labels = decode(pred, (0, 0, 0), shape, params).labels
     inside = np.flatnonzero(labels)
     _, inverse, count = np.unique(labels.reshape(-1)[inside], return_inverse=True, return_counts=True)
-    kept = count >= params.min_voxels
+    probability = np.bincount(inverse, pred[0].reshape(-1)[inside], len(count)).astype(np.int64)
+    sure = probability * 1000 >= round(params.min_certainty * 1000) * 255 * count
+    kept = (count >= params.min_voxels) & sure
     number = np.where(kept, np.cumsum(kept), 0).astype(np.uint32)
     result = np.zeros(labels.size, np.uint32)
     result[inside] = number[inverse]

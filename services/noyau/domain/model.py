@@ -14,12 +14,16 @@ class Normalisation:
 
     Percentiles are taken over the whole image (or a strided sample of it), so that the result does not depend on
     the tiling. The argument of asinh is clipped to `clip` first.
+
+    `steps` take the place of all that for a package of another maker: the processing steps of bioimage.io, see
+    `noyau.domain.processing`; those that measure the image measure the whole of it.
     """
 
     low: float = 50.0
     high: float = 99.5
     gain: float = 3.0
     clip: tuple[float, float] = (-0.5, 20.0)
+    steps: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class VoteParams:
         radius: how far from a centre a vote may land: weighted squared distance <= radius squared.
         max_offset: longest offset that the network may give, per axis z/y/x.
         min_voxels: smallest object kept.
+        min_certainty: lowest mean foreground probability of an object that is kept, 0 to 1.
     """
 
     foreground: float = 0.5
@@ -51,6 +56,7 @@ class VoteParams:
     radius: int = 12
     max_offset: Index3 = (8, 16, 16)
     min_voxels: int = 60
+    min_certainty: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ BYTES_PER_VOXEL = {("openvino", 3): 110, ("torch", 3): 180, ("openvino", 2): 240
 
 LARGER_NETWORKS = {"residual-unet": 2, "swin-unetr": 12}
 """How many times as much other architectures need, in the shapes that they have by default (measured)."""
+UNKNOWN_NETWORK = 6
+"""How many times as much the network of another maker may need: a wide U-Net at full resolution (estimated)."""
 BYTES_PER_PLANE = 16
 """Memory of a further channel: its floats, and what its quantisation makes of them."""
 
@@ -105,7 +107,7 @@ def plan_image(
     decoder = decoder_of(model, spec.foreground)
     window = min(limits.network_bytes // _bytes_per_voxel(model, backend, decoder), limits.max_tile_voxels)
     grid = _grid(scaling.shape, model, spec.tile, window, limits.max_tile_voxels)
-    vote = model.vote if spec.foreground is None else replace(model.vote, foreground=spec.foreground)
+    vote = _vote(model.vote, spec.foreground)
     return ImagePlan(
         info=info,
         model=model,
@@ -122,8 +124,18 @@ def plan_image(
 def _bytes_per_voxel(model: ModelInfo, backend: str, decoder: WindowDecoder | None) -> int:
     """Memory of a forward pass per voxel of the window."""
     planes = CHANNELS if decoder is None else decoder.planes
+    if model.processing:
+        return BYTES_PER_VOXEL["torch", model.ndim] * UNKNOWN_NETWORK
     shape = BYTES_PER_VOXEL[backend, model.ndim] * LARGER_NETWORKS.get(model.architecture, 1)
     return shape + BYTES_PER_PLANE * max(0, planes - CHANNELS)
+
+
+def _vote(vote: VoteParams, foreground: float | None) -> VoteParams:
+    """The parameters with the caller's threshold; who asks for fainter nuclei gets the less certain ones too."""
+    if foreground is None:
+        return vote
+    fainter = min(1.0, foreground / vote.foreground)
+    return replace(vote, foreground=foreground, min_certainty=vote.min_certainty * fainter)
 
 
 def _check_parameters(spec: SegmentSpec) -> None:
@@ -201,6 +213,8 @@ def _grid(shape: Index3, model: ModelInfo, tile: Index3 | None, window: int, mos
     # The strides of a network that sees its whole window are long, and its tiles are not exact in any case.
     frame = None if model.bounded else (0, 0, 0)
     stride = (1, *model.stride[1:]) if flat else model.stride
+    if any(step == 0 for _, step in model.processing.get("input", {}).get("sizes", {}).values()):
+        tile = model.tile  # the network takes windows of one size, whatever the caller would like
     if tile is None:
         return plan_grid(shape, choose_tile(shape, halo, stride, window), halo, stride, frame)
     grid = plan_grid(shape, (1, *tile[1:]) if flat and tile[0] >= 1 else tile, halo, stride, frame)

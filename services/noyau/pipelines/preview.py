@@ -121,7 +121,10 @@ def _labels(frame: Frame, prediction: np.ndarray) -> np.ndarray:
     labels = plan.scaling.labels_to_image(found, (0, 0, 0), whole)
     if plan.decoder is not None:
         labels = provisional_names(labels, whole, plan.info.shape, 0, 1)
-    return apply_numbering(labels, number_objects(summarise(labels, (0, 0, 0)), plan.min_voxels))
+    # The windowed decoders give no probability that all of them mean alike.
+    sure = None if plan.decoder is not None else plan.scaling.labels_to_image(prediction[0], (0, 0, 0), whole)
+    objects = summarise(labels, (0, 0, 0), sure)
+    return apply_numbering(labels, number_objects(objects, plan.min_voxels, plan.vote.min_certainty))
 
 
 def _probability(frame: Frame, prediction: np.ndarray) -> np.ndarray:

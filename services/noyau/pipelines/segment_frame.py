@@ -89,7 +89,7 @@ def _numbered(frame: Frame, parts: Objects, joins: Joins | None) -> Found:
         joins: names that are one object; None where no two are.
     """
     objects = parts if joins is None else joined_objects(parts, joins)
-    numbering = number_objects(objects, frame.plan.min_voxels)
+    numbering = number_objects(objects, frame.plan.min_voxels, frame.plan.vote.min_certainty)
     nuclei = select(objects, numbering)
     return Found(numbering if joins is None else spread_numbers(numbering, parts, joins), nuclei)
 

@@ -108,7 +108,9 @@ def _decode(frame: Frame, unit: Unit, decode: Decode, _: Any) -> str:
         return decode_window(frame, unit, plan.decoder)
     block = _decoder_box(frame, unit)
     core = plan.scaling.to_model(unit.box)
-    found = decode(frame.predictions.read(block), block.start, plan.scaling.shape, plan.vote, core=core)
+    prediction = frame.predictions.read(block)
+    found = decode(prediction, block.start, plan.scaling.shape, plan.vote, core=core)
     labels = plan.scaling.labels_to_image(found.labels, core.start, unit.box)
-    frame.provisional.write(unit.name, labels, summarise(labels, unit.box.start))
+    foreground = plan.scaling.labels_to_image(prediction[0], block.start, unit.box)
+    frame.provisional.write(unit.name, labels, summarise(labels, unit.box.start, foreground))
     return unit.name

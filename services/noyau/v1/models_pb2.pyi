@@ -305,7 +305,7 @@ class Normalisation(_message.Message):
     def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., gain: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ...) -> None: ...
 
 class VoteParams(_message.Message):
-    __slots__ = ("foreground", "seed_mass", "nms", "weights", "radius", "max_offset", "min_voxels", "smooth", "rival_radius", "rival_percent")
+    __slots__ = ("foreground", "seed_mass", "nms", "weights", "radius", "max_offset", "min_voxels", "smooth", "rival_radius", "rival_percent", "min_certainty")
     FOREGROUND_FIELD_NUMBER: _ClassVar[int]
     SEED_MASS_FIELD_NUMBER: _ClassVar[int]
     NMS_FIELD_NUMBER: _ClassVar[int]
@@ -316,6 +316,7 @@ class VoteParams(_message.Message):
     SMOOTH_FIELD_NUMBER: _ClassVar[int]
     RIVAL_RADIUS_FIELD_NUMBER: _ClassVar[int]
     RIVAL_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    MIN_CERTAINTY_FIELD_NUMBER: _ClassVar[int]
     foreground: float
     seed_mass: float
     nms: _image_pb2.Size3
@@ -326,4 +327,5 @@ class VoteParams(_message.Message):
     smooth: _image_pb2.Size3
     rival_radius: int
     rival_percent: int
-    def __init__(self, foreground: _Optional[float] = ..., seed_mass: _Optional[float] = ..., nms: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., weights: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., radius: _Optional[int] = ..., max_offset: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., min_voxels: _Optional[int] = ..., smooth: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., rival_radius: _Optional[int] = ..., rival_percent: _Optional[int] = ...) -> None: ...
+    min_certainty: float
+    def __init__(self, foreground: _Optional[float] = ..., seed_mass: _Optional[float] = ..., nms: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., weights: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., radius: _Optional[int] = ..., max_offset: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., min_voxels: _Optional[int] = ..., smooth: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., rival_radius: _Optional[int] = ..., rival_percent: _Optional[int] = ..., min_certainty: _Optional[float] = ...) -> None: ...

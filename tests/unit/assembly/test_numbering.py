@@ -61,3 +61,20 @@ def test_more_objects_than_labels_is_an_error():
     with pytest.raises(LimitExceeded, match="8 objects, more than the 7"):
         number_objects(objects, limit=7)
     assert number_objects(objects, min_voxels=2, limit=7).count == 0
+
+
+def test_uncertain_objects_are_dropped_exactly_at_the_threshold() -> None:
+    labels = np.repeat(np.arange(1, 5), 10).reshape(1, 4, 10)
+    foreground = np.repeat(np.array([255, 204, 203, 128], np.uint8), 10).reshape(1, 4, 10)
+    objects = summarise(labels, (0, 0, 0), foreground)
+    np.testing.assert_allclose(objects.certainty, [1.0, 0.8, 203 / 255, 128 / 255])
+    assert number_objects(objects, 1, 0.8).number.tolist() == [1, 2, 0, 0]
+    assert number_objects(objects).number.tolist() == [1, 2, 3, 4]
+    halves = [summarise(labels[:, :, :3], (0, 0, 0), foreground[:, :, :3])]
+    halves.append(summarise(labels[:, :, 3:], (0, 0, 3), foreground[:, :, 3:]))
+    np.testing.assert_array_equal(merge(halves).probability, objects.probability)
+
+
+def test_objects_without_probabilities_are_certain() -> None:
+    objects = summarise(np.ones((2, 3, 4), np.int64), (0, 0, 0))
+    assert number_objects(objects, 1, 1.0).number.tolist() == [1]

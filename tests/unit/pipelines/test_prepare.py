@@ -91,3 +91,10 @@ def test_everything_that_changes_the_scratch_changes_the_signature():
 def test_a_wrong_voxel_size_that_blows_the_image_up_is_refused():
     with pytest.raises(LimitExceeded, match="model's grid"):
         plan(image(voxel_size=VoxelSize(1000.0, 1000.0, 1000.0)))
+
+
+def test_who_asks_for_fainter_nuclei_gets_the_less_certain_ones_too() -> None:
+    sure = replace(MODEL, vote=VoteParams(foreground=0.5, min_certainty=0.8))
+    assert plan(model=sure).vote == sure.vote
+    assert plan(model=sure, foreground=0.25).vote.min_certainty == 0.4
+    assert plan(model=sure, foreground=0.9).vote.min_certainty == 0.8

@@ -106,6 +106,7 @@ def _vote_to_wire(vote: VoteParams) -> models_pb2.VoteParams:
         smooth=size_to_wire(vote.smooth),
         rival_radius=vote.rival_radius,
         rival_percent=vote.rival_percent,
+        min_certainty=vote.min_certainty,
     )
 
 
@@ -121,4 +122,5 @@ def _vote_from_wire(message: models_pb2.VoteParams) -> VoteParams:
         smooth=size_from_wire(message.smooth),
         rival_radius=message.rival_radius,
         rival_percent=message.rival_percent,
+        min_certainty=message.min_certainty,
     )

@@ -67,20 +67,23 @@ class BatchSource:
             matrix = np.eye(len(patch))
             raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
             targets = self._objective.targets(raw, pair)
-            crops.append(_stack([(compress(raw.image, self._config.normalisation), targets)]))
+            image = compress(raw.image, self._config.normalisation)
+            crops.append(_stack([self._objective.finish(image, targets, rng)]))
         return crops
 
     def _item(self, rng: np.random.Generator, config: TrainConfig) -> tuple[torch.Tensor, Targets]:
         patch = config.patch_shape
         if rng.random() < config.augment.empty:
-            return empty_patch(patch, rng, config.normalisation).to(self._device), self._objective.nothing(patch)
+            image = empty_patch(patch, rng, config.normalisation).to(self._device)
+            return self._objective.finish(image, self._objective.nothing(patch), rng)
         synthetic = bool(self._pools[1]) and (not self._pools[0] or rng.random() < config.synthetic_fraction)
         pool, weights = self._pools[synthetic], self._weights[synthetic]
         pair = pool[int(rng.choice(len(pool), p=weights))]
         matrix = draw_matrix(rng, len(patch), config.augment)
         raw = cut(pair, patch, matrix, draw_centre(rng, pair, patch, matrix))
         targets = self._objective.targets(raw, pair)
-        return augment(raw.image.to(self._device), rng, config.augment, config.normalisation), targets
+        image = augment(raw.image.to(self._device), rng, config.augment, config.normalisation)
+        return self._objective.finish(image, targets, rng)
 
 
 def _at_step(config: TrainConfig, step: int) -> TrainConfig:

@@ -14,6 +14,8 @@ from noyau.models.networks import DenseNetwork
 # The last norm of a residual block: a block whose last norm is zero adds nothing.
 _LAST_NORM = re.compile(r"levels\.\d+\.down\.\d+\.second\..*N\.weight")
 
+_HEAD = "head."
+
 
 def inherit(network: DenseNetwork, parent: Mapping[str, torch.Tensor]) -> None:
     """Copies the parent's weights into `network`, in place, so that both compute the same function at first.
@@ -21,6 +23,9 @@ def inherit(network: DenseNetwork, parent: Mapping[str, torch.Tensor]) -> None:
     Where the network is wider, the parent's channels come first and do not listen to the new ones; residual blocks
     that the parent lacks start as the identity. What is new is trained from its random start (the idea of Net2Net,
     Chen et al. 2016, arXiv:1511.05641, here by zeros instead of copies).
+
+    A parent that answers something else (another decoder, or what was hidden in pretraining) gives everything but its
+    head, which starts fresh; both then agree in what they see, not in what they say.
 
     Args:
         network: freshly built.
@@ -30,6 +35,9 @@ def inherit(network: DenseNetwork, parent: Mapping[str, torch.Tensor]) -> None:
         FailedPrecondition: the parent is wider or deeper, has other kernels, or lacks a layer that cannot be added.
     """
     own = network.state_dict()
+    if _answers(own) != _answers(parent):
+        head = {name: value for name, value in own.items() if name.startswith(_HEAD)}
+        parent = {**{name: value for name, value in parent.items() if not name.startswith(_HEAD)}, **head}
     transposed = {
         f"{name}.weight"
         for name, module in network.named_modules()
@@ -48,6 +56,11 @@ def inherit(network: DenseNetwork, parent: Mapping[str, torch.Tensor]) -> None:
             raise _no_fit(f"the kernel of '{name}' differs")
         else:
             _copy(value, old.to(value.dtype), into=0 if name in transposed else 1)
+
+
+def _answers(state: Mapping[str, torch.Tensor]) -> set[int]:
+    """Numbers of channels that the head gives."""
+    return {len(value) for name, value in state.items() if name.startswith(_HEAD) and name.endswith(".bias")}
 
 
 def _add(name: str, value: torch.Tensor) -> None:

@@ -18,6 +18,7 @@ from noyau.decoding import star_geometry
 from noyau.domain.errors import InvalidInput
 from noyau.training.flow_targets import heat_flow
 from noyau.training.losses import LossParts, VoteLoss
+from noyau.training.pretraining import DENOISE, DenoiseObjective
 from noyau.training.shape_targets import Spacing, borders, cut_objects, depth, extended, spacing_of
 from noyau.training.targets import Targets, make_targets
 
@@ -60,6 +61,10 @@ class Objective(Protocol):
         """The targets of a patch without nuclei."""
         ...
 
+    def finish(self, image: torch.Tensor, targets: Targets, rng: np.random.Generator) -> tuple[torch.Tensor, Targets]:
+        """Input and targets of an augmented patch (*spatial), as the network gets them."""
+        ...
+
 
 class VoteObjective:
     """Foreground, and the offset to the centre of the nucleus in voxels.
@@ -86,6 +91,10 @@ class VoteObjective:
     def nothing(self, patch: tuple[int, ...]) -> Targets:
         """See `Objective.nothing`."""
         return empty_targets(patch, self.logits, self.channels)
+
+    def finish(self, image: torch.Tensor, targets: Targets, rng: np.random.Generator) -> tuple[torch.Tensor, Targets]:
+        """See `Objective.finish`: both as they are."""
+        return image, targets
 
 
 class BorderObjective(VoteObjective):
@@ -202,4 +211,6 @@ def objective_for(
         return StarObjective(ndim, scale, spacing)
     if name == FLOW:
         return FlowObjective(ndim)
+    if name == DENOISE:
+        return DenoiseObjective()
     raise InvalidInput(f"There is no decoder '{name}'.", f"Known are: {', '.join(NAMES)}.")

@@ -54,6 +54,7 @@ def _info_from(stored: dict[str, Any]) -> ModelInfo:
     values["voxel_size"] = VoxelSize(**size) if size else None
     normalisation = dict(values["normalisation"])
     low, high = normalisation["clip"]
+    normalisation["steps"] = tuple(normalisation.get("steps", ()))
     values["normalisation"] = Normalisation(**{**normalisation, "clip": (low, high)})
     vote: dict[str, Any] = {k: as_index(v) if isinstance(v, list) else v for k, v in values["vote"].items()}
     values["vote"] = VoteParams(**vote)

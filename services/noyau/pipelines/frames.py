@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from noyau.domain.errors import InvalidInput
 from noyau.domain.geometry import Box
 from noyau.domain.image import ImageSource
 from noyau.domain.intensity import normalise
 from noyau.domain.model import Normalisation
+from noyau.domain.processing import apply, steps_from
 from noyau.pipelines.prepare import ImagePlan
 from noyau.pipelines.scratch import LabelStore, PredictionStore
 from noyau.pipelines.statistics import Intensity
@@ -71,8 +73,12 @@ def normaliser(dtype: str, intensity: Intensity, params: Normalisation) -> Calla
     fraction of the time. Rescaled pixels are floats and take the formula.
     """
 
+    steps = steps_from([dict(step) for step in intensity.steps])
+    if params.steps and not steps:
+        raise InvalidInput("The steps that prepare the input of this model were not measured on the image.")
+
     def formula(block: np.ndarray) -> np.ndarray:
-        return normalise(block, intensity.low, intensity.high, params)
+        return apply(steps, block) if steps else normalise(block, intensity.low, intensity.high, params)
 
     kind = np.dtype(dtype)
     if kind.kind not in "ui" or kind.itemsize > 2:

@@ -6,7 +6,7 @@ from noyau.domain.image import ImageInfo
 from noyau.domain.model import ModelInfo
 from noyau.inference.backend import Backend
 from noyau.inference.cache import BackendCache
-from noyau.inference.selection import choose
+from noyau.inference.selection import choose_for
 from noyau.models.registry import ModelRegistry
 from noyau.pipelines.decoders import check_decoder
 from noyau.pipelines.prepare import DEFAULT_MODELS
@@ -33,4 +33,4 @@ def ready_network(
         FailedPrecondition: the device or the backend is not there.
         DamagedData: the package is damaged.
     """
-    return backends.get(model, choose(device, backend), lambda: registry.load(model.ref).network)
+    return backends.get(model, choose_for(model, device, backend), lambda: registry.load(model.ref).network)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from noyau.domain.geometry import Box, Index3, as_index
 from noyau.domain.image import ImageSource
 from noyau.domain.intensity import percentiles
 from noyau.domain.model import Normalisation
+from noyau.domain.processing import freeze, steps_from
 from noyau.domain.progress import Reporter
 
 BLOCK_VOXELS = 4_000_000
@@ -29,12 +31,14 @@ KEPT_VALUES = 4_000_000
 class Intensity:
     """What normalises an image: the values at the low and the high percentile.
 
-    `is_flat` says that all sampled voxels are equal, so that there is nothing to find.
+    `is_flat` says that all sampled voxels are equal, so that there is nothing to find. `steps` are those of another
+    maker's model with the numbers that the image gives them; they take the place of the percentiles.
     """
 
     low: float
     high: float
     is_flat: bool = False
+    steps: Sequence[Mapping[str, Any]] = ()
 
 
 def measure_intensity(source: ImageSource, time: int, params: Normalisation, reporter: Reporter) -> Intensity:
@@ -43,7 +47,9 @@ def measure_intensity(source: ImageSource, time: int, params: Normalisation, rep
     Exact for 8- and 16-bit images of up to `SAMPLE_VOXELS` voxels; otherwise from a regular sample of blocks and
     voxels that depends on the image's shape and chunks alone.
     """
-    collector = _collector(source.info.dtype, prod(source.info.shape))
+    voxels = prod(source.info.shape)
+    sample = _Sample(voxels) if params.steps else None
+    collector = sample or _collector(source.info.dtype, voxels)
     for box in sample_blocks(source.info.shape, source.info.chunk):
         reporter.check()
         collector.add(source.read(box, time=time))
@@ -51,7 +57,8 @@ def measure_intensity(source: ImageSource, time: int, params: Normalisation, rep
     if high <= low < largest:
         # So few bright voxels that the high percentile is background too: stretch to the brightest one.
         high = largest
-    return Intensity(low, high, is_flat=smallest == largest)
+    steps = [asdict(step) for step in freeze(steps_from(params.steps), sample.values)] if sample else ()
+    return Intensity(low, high, smallest == largest, steps)
 
 
 def sample_blocks(shape: Index3, chunk: Index3) -> Iterator[Box]:
@@ -118,8 +125,13 @@ class _Sample:
         self._kept.append(values[:: self._step].copy())
         self._range += [float(values.min()), float(values.max())]
 
+    @property
+    def values(self) -> np.ndarray:
+        """The kept values."""
+        return np.concatenate(self._kept)
+
     def result(self, params: Normalisation) -> tuple[float, float, float, float]:
-        low, high = percentiles(np.concatenate(self._kept), params)
+        low, high = percentiles(self.values, params)
         return low, high, min(self._range), max(self._range)
 
 

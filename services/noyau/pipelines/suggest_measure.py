@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import pi
 from typing import Any
 
@@ -78,7 +78,7 @@ class Judge:
             probability=True,
             device=self.device,
             limits=self.context.limits,
-            intensity=Intensity(intensity.low, intensity.low + spread, intensity.is_flat),
+            intensity=replace(intensity, high=intensity.low + spread),
             check=self.context.reporter.check,
         )
         # Both were asked for.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from noyau.domain.errors import DamagedData, InvalidInput, NoyauError
-from noyau.domain.model import ModelInfo, VoteParams
+from noyau.domain.model import ModelInfo, Normalisation, VoteParams
 from noyau.models.bioimageio.archive import Archive
 from noyau.models.bioimageio.arguments import check_arguments
 from noyau.models.bioimageio.layout import Layout, joins_by_vote, lay_out
@@ -168,6 +168,7 @@ def _info(found: Description, layout: Layout, chosen: _Chosen, name: str | None)
         halo=layout.halo,
         stride=layout.stride,
         tile=layout.tile,
+        normalisation=Normalisation(steps=tuple(layout.processing["input"]["steps"])),
         decoder="vote" if vote else rule.kind,
         vote=_vote(layout) if vote else VoteParams(),
         parameters={} if vote else _parameters(layout),

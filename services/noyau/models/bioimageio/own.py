@@ -57,7 +57,7 @@ def check_own(info: ModelInfo, state: dict[str, torch.Tensor]) -> None:
     Raises:
         InvalidInput, LimitExceeded: the message says what.
     """
-    if is_foreign(info.architecture) or info.processing:
+    if is_foreign(info.architecture) or info.processing or info.normalisation.steps:
         raise InvalidInput(f"The model {info.ref} claims to be of this software, and its network is not.")
     for name, most in _LONGEST.items():
         if not all(0 <= value <= most for value in getattr(info, name)):

@@ -59,11 +59,13 @@ def _panel(pen: ImageDraw.ImageDraw, chart: Chart, top: int) -> None:
     lines = {name: dict(values) for name, values in chart.lines.items() if values}
     left, right = MARGIN + LEFT, MARGIN + WIDTH - 12
     upper, lower = top + TOP, top + HEIGHT - BOTTOM
-    across = nice_ticks(float(max(max(values) for values in lines.values())), whole=True)
-    up = nice_ticks(float(max(max(values.values()) for values in lines.values())))
+    # An axis without any extent would have no scale.
+    across = nice_ticks(float(max(1, *(max(values) for values in lines.values()))), whole=True)
+    highest = float(max(max(values.values()) for values in lines.values()))
+    up = nice_ticks(highest if highest > 0 else 1.0)
 
     def at(step: float, value: float) -> tuple[float, float]:
-        x = left + (right - left) * step / max(float(across[-1]), 1.0)
+        x = left + (right - left) * step / float(across[-1])
         return x, lower - (lower - upper) * min(max(value / float(up[-1]), 0.0), 1.0)
 
     for value in up.tolist():

@@ -22,6 +22,7 @@ from noyau.training.choosing import Budget, choose, working_grid
 from noyau.training.config import TrainConfig
 from noyau.training.devices import memory_of, training_device
 from noyau.training.fingerprint import Fingerprint, Spacing, take_fingerprint
+from noyau.training.heritage import inherited
 from noyau.training.overrides import build_config, merge
 
 PLAN_NAME = "plan.json"
@@ -99,7 +100,7 @@ def make_plan(
     values = _asked(spec, ndim, context, folder)
     values["voxel_size"], reasons["voxel_size"] = _grid(spec, data, parent, ndim)
     if parent is not None:
-        values.update(_inherited(parent))
+        values.update(inherited(parent))
         reasons["architecture"] = reasons["normalisation"] = f"the parent is {parent.ref}"
     first = build_config(merge({**values, "max_steps": spec.steps or 1}, _trainable(spec)))
     data = with_synthetic(data, spec, first, context.reporter)
@@ -167,27 +168,11 @@ def _grid(
     return (_SYNTHETIC_GRID, "of synthetic volumes") if ndim == 3 else (None, "planes are taken in pixels")
 
 
-def _inherited(parent: ModelInfo) -> dict[str, Any]:
-    """What a model has in common with its parent."""
-    normalisation = parent.normalisation
-    return {
-        "architecture": parent.architecture,
-        "arguments": dict(parent.arguments),
-        "decoder": parent.decoder,
-        "normalisation": {
-            "low": normalisation.low,
-            "high": normalisation.high,
-            "gain": normalisation.gain,
-            "clip": normalisation.clip,
-        },
-    }
-
-
 def _kept(chosen: Mapping[str, Any], parent: ModelInfo | None) -> dict[str, Any]:
     """The parent's normalisation wins over the data's."""
     if parent is None or "normalisation" not in chosen:
         return {}
-    return {"normalisation": _inherited(parent)["normalisation"]}
+    return {"normalisation": inherited(parent)["normalisation"]}
 
 
 def _trainable(spec: TrainSpec) -> dict[str, Any]:

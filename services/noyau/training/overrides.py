@@ -13,8 +13,8 @@ from noyau.domain.errors import InvalidInput
 from noyau.domain.model import Normalisation
 from noyau.training.config import AugmentConfig, TrainConfig
 
-# What the job itself decides.
-_FIXED = frozenset({"name", "ndim", "data", "out", "resume", "parent"})
+# What the request says itself.
+_FIXED = frozenset({"name", "ndim", "data", "out", "resume", "parent", "synthetic", "synthetic_count", "val"})
 _NESTED = {"augment": AugmentConfig, "normalisation": Normalisation}
 _FREE = "arguments"
 

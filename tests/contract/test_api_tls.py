@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 from noyau.api.binding import Binding
 from noyau.api.server import ApiServer, Services
 from noyau.client import Client, Security
+from noyau.domain.catalogue import Catalogue
 from noyau.domain.errors import FailedPrecondition, InvalidInput, NotFound, Unavailable
 
 
@@ -71,20 +72,27 @@ def authority(tmp_path: Path) -> Authority:
 
 
 class NoJobs:
-    """Stands for what this test does not use."""
+    """Stands for what this test does not use; it notes who took an alias away."""
 
-    def list(self) -> list[Any]:
-        return []
+    def __init__(self) -> None:
+        self.callers: list[str] = []
+
+    def catalogue(self) -> Catalogue:
+        return Catalogue(())
+
+    def drop_alias(self, name: str, alias: str, by: str) -> None:
+        self.callers.append(by)
 
 
-async def listed(binding: Binding, security: Security) -> Any:
-    """Starts a server, lists its models with a client of the given security, and stops it."""
-    nothing: Any = NoJobs()
+async def listed(binding: Binding, security: Security, nothing: Any = None) -> Any:
+    """Starts a server, lists its models with a client of the given security, takes an alias away, and stops it."""
+    nothing = nothing or NoJobs()
     server = ApiServer(Services(nothing, nothing, nothing, nothing), binding, crop_bytes=1000, concurrent_calls=10)
     await server.start()
 
     def ask() -> Any:
         with Client(server.address, security=security, timeout=10) as client:
+            client.registry.drop_alias("m", "a", by="somebody else")
             return client.models()
 
     try:
@@ -109,7 +117,11 @@ async def test_client_certificates_are_asked_for(authority: Authority, tmp_path:
     stranger = Authority(tmp_path / "other").issue("stranger")
     binding = Binding("127.0.0.1:0", server.certificate, server.key, authority.file)
     good = Security(ca=authority.file, certificate=client.certificate, key=client.key)
-    assert await listed(binding, good) == ()
+    desk = NoJobs()
+    assert await listed(binding, good, desk) == ()
+    assert desk.callers == ["client"], "the certificate says who it is, whatever the caller says"
+    assert await listed(Binding("127.0.0.1:0"), Security(), desk) == ()
+    assert desk.callers[1:] == ["somebody else"]
     for bad in (
         Security(ca=authority.file),
         Security(ca=authority.file, certificate=stranger.certificate, key=stranger.key),

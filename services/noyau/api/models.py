@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from noyau.api.callers import caller_name
-from noyau.api.ports import ModelDesk
+from noyau.api.callers import certified_name
+from noyau.api.identities import identify
+from noyau.api.ports import Desk, ModelDesk
 from noyau.api.threads import Threads
 from noyau.api.uploads import PIECE, receive
 from noyau.api.wire.catalogue import (
@@ -32,12 +33,14 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         models: the desk.
         threads: where it works.
         archive_bytes: largest archive that is taken.
+        omero: tells who calls; None where the service knows no OMERO server.
     """
 
-    def __init__(self, models: ModelDesk, threads: Threads, archive_bytes: int) -> None:
+    def __init__(self, models: ModelDesk, threads: Threads, archive_bytes: int, omero: Desk | None = None) -> None:
         self._models = models
         self._threads = threads
         self._archive_bytes = archive_bytes
+        self._omero = omero
 
     async def List(self, request: models_pb2.ListModelsRequest, context: Any) -> models_pb2.ListModelsResponse:
         return catalogue_to_wire(await self._threads.run(self._models.catalogue))
@@ -55,7 +58,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     ) -> models_pb2.RegisterModelResponse:
         if not request.path:
             raise InvalidInput("The request names no package.", "Give the path of a folder or an archive.")
-        options = _options(request.registration, context)
+        options = await self._options(request.registration, context)
         entry = await self._threads.run(self._models.register, request.path, options)
         return models_pb2.RegisterModelResponse(model=entry_to_wire(entry))
 
@@ -65,7 +68,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         with self._models.scratch() as folder:
             archive = folder / "upload.zip"
             header = await receive(request_iterator, archive, self._archive_bytes, self._threads)
-            options = _options(header, context)
+            options = await self._options(header, context)
             entry = await self._threads.run(self._models.register_archive, archive, options)
         return models_pb2.UploadModelResponse(model=entry_to_wire(entry))
 
@@ -86,7 +89,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def SetAlias(
         self, request: models_pb2.SetModelAliasRequest, context: Any
     ) -> models_pb2.SetModelAliasResponse:
-        name, by = _named(request.name), caller_name(context, request.by)
+        name, by = _named(request.name), await self._caller(context, request.by)
         if not request.version:
             await self._threads.run(self._models.drop_alias, name, request.alias, by)
             return models_pb2.SetModelAliasResponse()
@@ -96,25 +99,30 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def Rollback(
         self, request: models_pb2.RollbackModelRequest, context: Any
     ) -> models_pb2.RollbackModelResponse:
-        name, by = _named(request.name), caller_name(context, request.by)
+        name, by = _named(request.name), await self._caller(context, request.by)
         entry = await self._threads.run(self._models.rollback, name, request.alias or PRODUCTION, by)
         return models_pb2.RollbackModelResponse(model=entry_to_wire(entry))
 
     async def Remove(self, request: models_pb2.RemoveModelRequest, context: Any) -> models_pb2.RemoveModelResponse:
-        by = caller_name(context, request.by)
+        by = await self._caller(context, request.by)
         info = await self._threads.run(self._models.remove, _named(request.model), by)
         return models_pb2.RemoveModelResponse(model=model_to_wire(info))
+
+    async def _options(self, message: models_pb2.Registration, context: Any) -> RegisterOptions:
+        options = options_from_wire(message)
+        return replace(options, by=await self._caller(context, options.by))
+
+    async def _caller(self, context: Any, claimed: str) -> str:
+        """Who calls: as OMERO or a certificate says, else as the caller says."""
+        metadata = context.invocation_metadata()
+        found = await self._threads.run(identify, self._omero, metadata, claimed, "")
+        return found.owner if found.confirmed else certified_name(context) or claimed
 
 
 def _named(model: str) -> str:
     if not model:
         raise InvalidInput("The request names no model.", "List names those that exist.")
     return model
-
-
-def _options(message: models_pb2.Registration, context: Any) -> RegisterOptions:
-    options = options_from_wire(message)
-    return replace(options, by=caller_name(context, options.by))
 
 
 def _read(archive: Path, position: int) -> bytes:

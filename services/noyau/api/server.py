@@ -83,7 +83,7 @@ class ApiServer:
         server: Any = self._server
         jobs = JobServicer(services.jobs, services.preflight, self._threads, self._draining, services.desk)
         jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
-        models = ModelServicer(services.models, self._threads, archive_bytes)
+        models = ModelServicer(services.models, self._threads, archive_bytes, services.desk)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
         previews = PreviewServicer(services.previewer, crop_bytes)
         preview_pb2_grpc.add_PreviewServiceServicer_to_server(previews, server)

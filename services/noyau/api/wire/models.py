@@ -26,7 +26,12 @@ def model_to_wire(info: ModelInfo) -> models_pb2.Model:
         stride=size_to_wire(info.stride),
         tile=size_to_wire(info.tile),
         normalisation=models_pb2.Normalisation(
-            low=norm.low, high=norm.high, gain=norm.gain, clip_low=norm.clip[0], clip_high=norm.clip[1]
+            low=norm.low,
+            high=norm.high,
+            gain=norm.gain,
+            clip_low=norm.clip[0],
+            clip_high=norm.clip[1],
+            steps=map(struct_to_wire, norm.steps),
         ),
         decoder=info.decoder,
         vote=_vote_to_wire(info.vote),
@@ -61,7 +66,9 @@ def model_from_wire(message: models_pb2.Model) -> ModelInfo:
         halo=size_from_wire(message.halo),
         stride=size_from_wire(message.stride),
         tile=size_from_wire(message.tile),
-        normalisation=Normalisation(norm.low, norm.high, norm.gain, (norm.clip_low, norm.clip_high)),
+        normalisation=Normalisation(
+            norm.low, norm.high, norm.gain, (norm.clip_low, norm.clip_high), tuple(map(struct_from_wire, norm.steps))
+        ),
         decoder=message.decoder,
         vote=_vote_from_wire(message.vote),
         description=message.description,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from noyau.pipelines.dataset_check import DatasetReport
     from noyau.training.data import Problem
 
-_SHOWN = 8
+_MOST_ERRORS, _MOST_OTHERS = 20, 3
 
 
 def check(
@@ -119,12 +119,12 @@ def _row(part: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _show_problems(problems: Sequence[Problem], severity: str) -> None:
-    """All errors; of warnings and notes the first few of each kind."""
+    """The first few of each kind."""
     kinds: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
         kinds[problem.kind].append(problem)
     for kind, members in kinds.items():
-        shown = members if severity == "error" else members[:_SHOWN]
+        shown = members[: _MOST_ERRORS if severity == "error" else _MOST_OTHERS]
         for problem in shown:
             show_line(f"{severity} ({kind}): {problem}")
         if len(members) > len(shown):

@@ -12,7 +12,7 @@ from noyau.domain.errors import InvalidInput, LimitExceeded, NotFound
 from noyau.domain.geometry import Box, VoxelSize
 from noyau.domain.image import ImageRef, ImageSource
 from noyau.domain.progress import Reporter
-from noyau.sources import list_labels, open_image, open_labels
+from noyau.sources import expand, list_labels, open_image, open_labels
 from noyau.training.data import Dataset, Facts, Pixels, Readers, open_dataset
 
 
@@ -65,11 +65,14 @@ def readers_for(access: AccessPolicy) -> Readers:
                 )
             return image, _read_zarr(labels, time)
 
-    def times(uri: str) -> int:
-        with open_image(ImageRef(uri), access=access) as source:
-            return source.info.times
+    def members(uri: str) -> list[tuple[str, int]]:
+        found = []
+        for ref in expand(ImageRef(uri), access=access):
+            with open_image(ref, access=access) as source:
+                found.append((ref.uri, source.info.times))
+        return found
 
-    return Readers(tiff, zarr, times)
+    return Readers(tiff, zarr, members)
 
 
 def _group(uri: str, wanted: str, access: AccessPolicy) -> str:

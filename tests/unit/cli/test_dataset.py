@@ -42,9 +42,9 @@ def test_a_sound_dataset(folder: Path) -> None:
 
 def test_a_bad_pair_is_told_and_changes_the_exit_code(folder: Path) -> None:
     np.savez(folder / "bad.npz", image=np.ones((4, 4)), labels=np.ones((4, 4), int))
-    code, out, err = run(str(folder), "-q")
+    code, out, _ = run(str(folder), "-q")
     assert code == 1 and "error (invalid_argument): The image of 'set [1] 🔬/bad' is empty" in out
-    assert "4 pairs" in out and "warning" in err and "bad" in err
+    assert "4 pairs" in out
 
 
 def test_json_is_the_record(folder: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ class _Found:
     """What a search has come across so far."""
 
     access: AccessPolicy
-    times: Callable[[str], int]
+    members: Callable[[str], Sequence[tuple[str, int]]]
     labelled: bool
     places: list[Place] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -44,14 +44,17 @@ class _Found:
 
 
 def find_places(
-    sources: Sequence[str], access: AccessPolicy, times: Callable[[str], int] = lambda uri: 1, labelled: bool = True
+    sources: Sequence[str],
+    access: AccessPolicy,
+    members: Callable[[str], Sequence[tuple[str, int]]] = lambda uri: ((uri, 1),),
+    labelled: bool = True,
 ) -> tuple[list[Place], list[Problem]]:
     """All pairs of files, folders, glob patterns and URIs, sorted by source and name, without repetition.
 
     Args:
         sources: npz, TIFF and OME-Zarr paths, folders of them, glob patterns, remote OME-Zarr images.
         access: where files may live; a file elsewhere is a problem, a source elsewhere an error.
-        times: number of time points of an OME-Zarr.
+        members: images of an OME-Zarr and their numbers of time points.
         labelled: images without labels are problems.
 
     Returns:
@@ -61,7 +64,7 @@ def find_places(
         NotFound: a source does not exist, or holds no pairs.
         PermissionRefused: a source lies outside the allowed places.
     """
-    found = _Found(access, times, labelled)
+    found = _Found(access, members, labelled)
     for source in sources:
         before = len(found.places) + len(found.problems)
         # What an earlier source led to already is no source without pairs.
@@ -180,12 +183,15 @@ def _add_zarr(place: str, found: _Found) -> None:
     parent, name = (str(Path(place).parent), Path(place).name) if local else ("", place.rstrip("/").rsplit("/", 1)[-1])
     stem = name.removesuffix(".zarr").removesuffix(".ome")
     try:
-        count = found.times(place)
+        members = found.members(place)
     except NoyauError as error:
         found.bad(f"{Path(parent).name}/{stem}".lstrip("/"), "unreadable", error.cause, error.remedy)
         return
-    for time in range(count):
-        found.add(parent, f"{stem}_t{time:03d}" if count > 1 else stem, place, "", time)
+    for uri, times in members:
+        field_of_plate = uri.removeprefix(place).strip("/").replace("/", "_")
+        name = f"{stem}_{field_of_plate}" if field_of_plate else stem
+        for time in range(times):
+            found.add(parent, f"{name}_t{time:03d}" if times > 1 else name, uri, "", time)
 
 
 def _entries(folder: Path, found: _Found) -> list[Path]:

@@ -23,6 +23,8 @@ from noyau.training.dataset import Pair
 from noyau.training.targets import find_objects
 
 DEFAULT_GROUP = "nuclei"
+# Of a dataset of which nothing can be used, so many reasons are told.
+_MOST_TOLD = 20
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def open_dataset(
     access, readers = access or AccessPolicy.everything(), readers or Readers()
     reporter, said = reporter or SilentReporter(), facts or Facts()
     reporter.stage("check")
-    places, problems = find_places(sources, access, readers.times, labelled)
+    places, problems = find_places(sources, access, readers.members, labelled)
     _stop_at_errors(problems, on_bad)
     gathered = _Gathered(access, readers, said, labels, on_bad, labelled, ndim, problems, reporter)
     for done, place in enumerate(places, start=1):
@@ -153,8 +155,6 @@ class _Gathered:
         self._group, self._labelled, self._ndim = said.labels or group, labelled, ndim
         self._limit = access.max_voxels or LARGEST_PAIR_VOXELS
         self._problems, self._reporter = problems, reporter
-        for problem in problems:
-            reporter.log(str(problem), "warning")
         self._folders: dict[str, Facts] = {}
         self._pairs: list[PairRef] = []
         self._notes: list[tuple[tuple[str, str], ...]] = []
@@ -177,7 +177,6 @@ class _Gathered:
                 raise
             kind = "refused" if isinstance(error, PermissionRefused) else error.kind.value.lower()
             self._problems.append(Problem(place.name, kind, "error", error.cause, error.remedy))
-            self._reporter.log(f"'{place.name}' is left out: {error}", "warning")
             return
         reference = PairRef(place, "", examine(ready), facts, self._ndim, self._readers, self._limit, self._labelled)
         self._pairs.append(reference)
@@ -186,6 +185,8 @@ class _Gathered:
     def dataset(self) -> Dataset:
         """What is left after all pairs were compared with each other."""
         if not self._pairs:
+            for problem in self._problems[:_MOST_TOLD]:
+                self._reporter.log(str(problem), "warning")
             first = self._problems[0] if self._problems else Problem("", "none", "error", "There is no pair.")
             raise InvalidInput(f"None of {self._tried} pairs can be used. {first.cause}", first.remedy)
         least = fragment_size([p.found for p in self._pairs])

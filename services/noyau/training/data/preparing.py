@@ -59,7 +59,7 @@ def prepare(sample: Sample, name: str, ndim: int, facts: Facts, labelled: bool =
         name: of the pair, for messages.
         ndim: 2 or 3.
         facts: what the user says of it.
-        labelled: False takes the image alone (for self-supervised training); nothing of it is known then.
+        labelled: False takes the image alone, for self-supervised training, and leaves the labels empty.
 
     Raises:
         InvalidInput: the pair cannot be used; the cause names it and says why.
@@ -68,8 +68,7 @@ def prepare(sample: Sample, name: str, ndim: int, facts: Facts, labelled: bool =
     image = _image(sample.image, name, ndim, notes)
     size = _voxel_size(sample, facts, name)
     if not labelled:
-        nothing = np.zeros(image.shape, np.uint16)
-        return Prepared(image, nothing, np.zeros(image.shape, bool), "labels", size, None, tuple(notes))
+        return Prepared(image, np.zeros(image.shape, np.uint16), None, "labels", size, None, tuple(notes))
     if sample.labels is None:
         return _weak(image, sample, name, facts, size, notes)
     labels, known = _labels(sample, image, name, facts, notes)

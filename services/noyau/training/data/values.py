@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -115,14 +115,14 @@ class Readers:
     Attributes:
         tiff: path -> pixels; refuses more voxels than it is told.
         zarr: URI, label group (None reads no labels), time point -> image and labels.
-        times: URI -> number of time points.
+        members: URI -> images and their numbers of time points; a plate has many, an image is its own.
     """
 
     tiff: Callable[[str, int], Pixels] = field(default=lambda path, limit: _nothing_reads(path, "TIFF"))
     zarr: Callable[[str, str | None, int], tuple[Pixels, Pixels | None]] = field(
         default=lambda uri, labels, time: (_nothing_reads(uri, "OME-Zarr"), None)
     )
-    times: Callable[[str], int] = field(default=lambda uri: 1)
+    members: Callable[[str], Sequence[tuple[str, int]]] = field(default=lambda uri: ((uri, 1),))
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,14 @@ def test_files_without_partner_are_named(tmp_path: Path) -> None:
 
 def test_zarrs_are_images_and_not_folders(tmp_path: Path) -> None:
     folder = touch(tmp_path / "set", "a.ome.zarr/zarr.json", "a.ome.zarr/images/x.npz", "b.zarr/.zgroup")
-    places, _ = find_places([str(folder)], ANYWHERE, lambda uri: 2 if "a.ome" in uri else 1)
+    places, _ = find_places([str(folder)], ANYWHERE, lambda uri: [(uri, 2 if "a.ome" in uri else 1)])
     assert [(p.name, p.time) for p in places] == [("set/a_t000", 0), ("set/a_t001", 1), ("set/b", 0)]
+
+
+def test_fields_of_a_plate_are_named_by_their_wells(tmp_path: Path) -> None:
+    place = str(touch(tmp_path / "p.zarr", "zarr.json"))
+    places, _ = find_places([place], ANYWHERE, lambda uri: [(f"{uri}/A/1/0", 1), (f"{uri}/A/1/1", 1)])
+    assert [(p.stem, p.image) for p in places] == [("p_A_1_0", f"{place}/A/1/0"), ("p_A_1_1", f"{place}/A/1/1")]
 
 
 def test_names_with_brackets_spaces_and_emoji_are_taken_literally(tmp_path: Path) -> None:

@@ -118,4 +118,4 @@ def test_labels_of_single_voxels_are_points() -> None:
 
 def test_images_alone_are_enough_without_labels() -> None:
     pair = prepare(Sample(Pixels(IMAGE)), "a", 2, Facts(), labelled=False)
-    assert pair.known is not None and not pair.known.any() and not pair.labels.any()
+    assert pair.image is IMAGE and pair.known is None and not pair.labels.any()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
 
 from noyau.domain.errors import FailedPrecondition, PermissionRefused
+from noyau.omero import queries
 from noyau.omero.failures import is_refused_login
 from noyau.omero.library import omero_library
 from noyau.omero.line import Line, join, log_in
@@ -35,7 +35,7 @@ class SudoOrigin:
             self._key = self._open(service)
             return self._key
         finally:
-            service.close()
+            service.close(kill=True)
 
     def join(self, key: str) -> Line:
         return join(self._server, key, leave=True)
@@ -104,5 +104,5 @@ def _enter_group(line: Line, group: int) -> None:
 
 
 def _group_name(service: Line, group: int) -> str:
-    found: Any = service.factory.getAdminService().getGroup(group)
-    return str(found.getName().getValue())
+    hql = "select g.name from ExperimenterGroup g where g.id = :id"
+    return next((str(name) for (name,) in queries.rows(service, hql, everywhere=True, id=group)), "")

@@ -91,10 +91,16 @@ class Saver:
         self._sent.append(instance)
         self._new.append(record)
         self._write(instance, record)
-        external = instance._details._externalInfo if instance._details is not None else None
-        if external is not None:
-            self._store.change(record, "external", self._merge(external))
+        self._write_external(instance, record)
         return record
+
+    def _write_external(self, instance: Any, record: Record) -> bool:
+        """What lies outside of OMERO: told of an object once, also of one that exists."""
+        external = instance._details._externalInfo if instance._details is not None else None
+        if external is None or record.external is not None:
+            return False
+        self._store.change(record, "external", self._merge(external))
+        return True
 
     def _enumeration(self, instance: Any, entity: str) -> Record:
         value = instance._value._val if instance._value is not None else None
@@ -117,7 +123,8 @@ class Saver:
         event = instance._details._updateEvent if instance._details is not None else None
         if event is not None and record.updated is not None and event._id._val != record.updated.id:
             raise security(f"You are not authorized to change the update event for {record.entity}(id={record.id})")
-        if not self._write(instance, record):
+        changed = self._write(instance, record)
+        if not self._write_external(instance, record) and not changed:
             return
         if not can_edit(record, self._context):
             raise security(f"Updating {record.entity}(id={record.id}) not permitted")

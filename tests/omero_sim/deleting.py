@@ -107,9 +107,9 @@ class Deletion:
         if record in self.gone:
             return
         self.gone[record] = None
-        inverses = {f.inverse: f.target for f in schema.fields(record.entity).values() if f.kind == "collection"}
+        collections = [f for f in schema.fields(record.entity).values() if f.kind == "collection"]
         for row, name in list(self.store.referring(record)):
-            belongs = name in inverses and schema.is_a(row.entity, inverses[name])
+            belongs = any(f.inverse == name and schema.is_a(row.entity, f.target) for f in collections)
             if schema.is_link(row.entity) or (belongs and row.entity != "WellSample") or self._sample(record, row):
                 self._take(row)
         if schema.is_link(record.entity) and record.get("parent") in self.gone:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from omero_sim.hql.tree import AGGREGATES, Binary, Call, Expression, Query
+from omero_sim.hql.tree import AGGREGATES, Binary, Call, Compare, Expression, Literal, Logic, Not, Query
 from omero_sim.records import Quantity, Record
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def rows(query: Query, bindings: list[Row], computer: Computer) -> list[tuple[An
     members = list(groups.values())
     if query.having is not None:
         having = query.having
-        members = [m for m in members if computer.value(having, m[0]) is True]
+        members = [m for m in members if aggregate(having, m, computer) is True]
     for order in reversed(query.orders):
         members.sort(key=lambda m, e=order.expression: sort_key(aggregate(e, m, computer)))  # type: ignore[misc]
         if order.descending:
@@ -31,24 +32,38 @@ def rows(query: Query, bindings: list[Row], computer: Computer) -> list[tuple[An
 
 
 def aggregate(expression: Expression, group: list[Row], computer: Computer) -> Any:
-    """Value of an expression for a group."""
-    if isinstance(expression, Binary):
-        left, right = aggregate(expression.left, group, computer), aggregate(expression.right, group, computer)
-        return computer.value(Binary(expression.operator, _constant(left), _constant(right)), {})
-    if not isinstance(expression, Call) or expression.name not in AGGREGATES:
-        return computer.value(expression, group[0]) if group else None
-    if not expression.arguments:
+    """Value of an expression for a group: the aggregates over all its rows, the rest from its first."""
+    resolved = _resolved(expression, group, computer)
+    if not group and not isinstance(resolved, Literal | Binary | Compare):
+        return None
+    return computer.value(resolved, group[0] if group else {})
+
+
+def _resolved(expression: Expression, group: list[Row], computer: Computer) -> Expression:
+    """The expression with the value of every aggregate in its place."""
+    if isinstance(expression, Binary | Compare | Logic):
+        left, right = (_resolved(side, group, computer) for side in (expression.left, expression.right))
+        return replace(expression, left=left, right=right)
+    if isinstance(expression, Not):
+        return Not(_resolved(expression.inner, group, computer))
+    if isinstance(expression, Call) and expression.name in AGGREGATES:
+        return Literal(_over(expression, group, computer))
+    return expression
+
+
+def _over(call: Call, group: list[Row], computer: Computer) -> Any:
+    if not call.arguments:
         return len(group)
-    values = [v for v in (computer.value(expression.arguments[0], row) for row in group) if v is not None]
-    if expression.distinct:
+    values = [v for v in (computer.value(call.arguments[0], row) for row in group) if v is not None]
+    if call.distinct:
         values = list({_key(v): v for v in values}.values())
-    if expression.name == "count":
+    if call.name == "count":
         return len(values)
     if not values:
         return None
-    if expression.name == "avg":
+    if call.name == "avg":
         return float(sum(values)) / len(values)
-    return {"max": max, "min": min, "sum": sum}[expression.name](values)
+    return {"max": max, "min": min, "sum": sum}[call.name](values)
 
 
 def unique(bindings: list[Row], found: list[tuple[Any, ...]]) -> tuple[list[Row], list[tuple[Any, ...]]]:
@@ -70,9 +85,3 @@ def sort_key(value: Any) -> tuple[bool, Any]:
 
 def _key(value: Any) -> Any:
     return tuple(map(_key, value)) if isinstance(value, list) else value
-
-
-def _constant(value: Any) -> Expression:
-    from omero_sim.hql.tree import Literal
-
-    return Literal(value)

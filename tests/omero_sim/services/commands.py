@@ -81,6 +81,19 @@ class HandleService(Service):
         self.server.forget(self.session, call.identity)
 
 
+def submit(server: Server, call: Call, request: Any) -> Outcome:
+    """Carries out a command. Errors are answers: submitting itself does not fail."""
+    try:
+        with server.store.lock:
+            return run(server, call, request)
+    except NotSimulated as error:
+        server.ledger.violation(str(error))
+        return Outcome(request, omero.cmd.ERR(str(request.ice_id()), "not-simulated", {"message": str(error)}), False)
+    except omero.ServerError as error:
+        failure = omero.cmd.ERR(str(request.ice_id()), type(error).__name__, {"message": str(error.message)})
+        return Outcome(request, failure, False)
+
+
 def run(server: Server, call: Call, request: Any) -> Outcome:
     """Carries out a command, all or nothing.
 
@@ -116,9 +129,7 @@ def _delete(server: Server, call: Call, request: Any) -> Any:
     deletion = Deletion(server.store, call.context, options).plan(list(_targets(server, call, request)))
     if not request.dryRun:
         deletion.carry_out(server.files.discard)
-    links = {k: v for k, v in deletion.by_class().items() if k.endswith("Link")}
-    objects = {k: v for k, v in deletion.by_class().items() if not k.endswith("Link")}
-    return omero.cmd.Delete2Response(links, objects)
+    return omero.cmd.Delete2Response(deletion.by_class())
 
 
 def _chown(server: Server, call: Call, request: Any) -> Any:
@@ -134,7 +145,7 @@ def _chown(server: Server, call: Call, request: Any) -> Any:
     for record in given.gone:
         if not request.dryRun:
             server.store.change(record, "owner", user)
-    return omero.cmd.Chown2Response({}, given.by_class(), {})
+    return omero.cmd.Chown2Response(given.by_class(), {})
 
 
 def _targets(server: Server, call: Call, request: Any) -> Iterator[Record]:

@@ -109,8 +109,7 @@ class ServiceFactory(Service):
 
     def submit(self, call: Call, request: Any) -> Any:
         """Carries out a command; answers its handle."""
-        with self.store.lock:
-            outcome = commands.run(self.server, call, request)
+        outcome = commands.submit(self.server, call, request)
         handle = commands.HandleService(self.server, self.session, outcome)
         return self.server.expose_new(self.session, omero.cmd.Handle, handle)
 

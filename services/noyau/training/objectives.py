@@ -116,7 +116,7 @@ class BorderObjective(VoteObjective):
     def targets(self, raw: RawPatch, pair: Pair) -> Targets:
         """See `Objective.targets`."""
         vote = super().targets(raw, pair)
-        labels = extended(raw.labels, raw.known)
+        labels = _shapes(raw, pair)
         ends = torch.from_numpy(borders(labels).astype(np.float32))[None]
         deep = torch.from_numpy(depth(labels, self._spacing))[None]
         nothing = torch.zeros_like(vote.offsets[:0])
@@ -146,7 +146,7 @@ class StarObjective(VoteObjective):
     def targets(self, raw: RawPatch, pair: Pair) -> Targets:
         """See `Objective.targets`. Nuclei that the patch cuts teach no distances: their ends are not in it."""
         vote = super().targets(raw, pair)
-        labels = extended(raw.labels, raw.known)
+        labels = _shapes(raw, pair)
         deep = torch.from_numpy(depth(labels, self._spacing))[None]
         lengths = torch.from_numpy(star_geometry.distances(labels, self._rays, self._spacing))
         whole = torch.from_numpy(~cut_objects(labels))[None]
@@ -185,6 +185,16 @@ def answer_arguments(objective: Objective) -> dict[str, Any]:
         "offset_scale": objective.scale,
         "quantum": objective.quantum,
     }
+
+
+def _shapes(raw: RawPatch, pair: Pair) -> np.ndarray:
+    """Labels int32 (*spatial) whose shapes can be measured: nuclei go on where nothing is known.
+
+    The shapes that stand for points and boxes are whole already, though their rims are unknown.
+    """
+    if pair.kind != "labels":
+        return raw.labels.numpy().astype(np.int32)
+    return extended(raw.labels, raw.known)
 
 
 def objective_for(

@@ -89,3 +89,19 @@ def test_zooms_stay_in_their_range():
 def test_z_never_mixes_with_y_and_x():
     matrix = draw_matrix(np.random.default_rng(4), 3, AugmentConfig())
     assert not matrix[0, 1:].any() and not matrix[1:, 0].any()
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_what_is_not_known_of_the_image_is_not_known_of_the_patch(ndim):
+    shape = (12, 30, 32)[-ndim:]
+    labels = np.zeros(shape, np.uint16)
+    labels[..., 10:20, 10:20] = 3
+    known = np.ones(shape, bool)
+    known[..., 16:] = False
+    image = np.random.default_rng(0).random(shape)
+    pair = Pair("partial", image, labels, 0.0, 1.0, find_objects(labels), known)
+    middle = (np.array(shape) - 1) / 2
+    raw = cut(pair, shape, np.eye(ndim), middle)
+    assert raw.known.numpy().tolist() == known.tolist() and raw.labels.numpy().tolist() == labels.tolist()
+    flipped = cut(pair, shape, np.diag([1.0] * (ndim - 1) + [-1.0]), middle)
+    assert flipped.known.numpy().tolist() == known[..., ::-1].tolist()

@@ -13,7 +13,7 @@ from noyau.omero.server import OmeroServer
 from noyau.omero.visitor import Visitor
 from omero.rtypes import rlong, rstring, unwrap
 from omero_place import Place
-from omero_seed import Seed
+from omero_seed import Seed, make_image
 
 ALIAS = "lab"
 PASSWORD_ENV = "NOYAU_TEST_OMERO_PASSWORD"
@@ -75,3 +75,8 @@ def password_file(folder: Path, seed: Seed) -> Path:
 def _split(tcp: str) -> tuple[str, int]:
     host, _, port = tcp.removeprefix("tcp://").rpartition(":")
     return host, int(port)
+
+
+def new_image(login: Any, user: str, group: str, array: Any, **options: Any) -> int:
+    """A new image of a user of the seed in a group, both by their short names; `options` as in `make_image`."""
+    return make_image(login(user, group), array, **options)

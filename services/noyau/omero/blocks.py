@@ -166,6 +166,9 @@ class BlockReader:
 def read_level(line: Line, pixels: int, dtype: np.dtype[np.generic], shape: Index3, level: int) -> Level | None:
     """The description of a resolution level; None where the image does not have it.
 
+    One pixel is read, so that what cannot be read now (a pyramid that is still being made, a file that is gone) is
+    told before any work.
+
     Args:
         line: the connection.
         pixels: id of the pixels.
@@ -177,6 +180,7 @@ def read_level(line: Line, pixels: int, dtype: np.dtype[np.generic], shape: Inde
     count = int(store.getResolutionLevels())
     if not 0 <= level < count:
         return None
+    store.getTile(0, 0, 0, 0, 0, 1, 1)
     if count == 1:
         return Level(pixels, level, shape, dtype, count)
     size = store.getResolutionDescriptions()[level]

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from time import perf_counter
 
+from noyau.bench.children import run_child
 from noyau.bench.rows import Row
 from noyau.bench.setting import Setting, noted, row
 from noyau.bench.volumes import shape_of, write_tiled
-from noyau.domain.errors import InternalError
-
-POLL_SECONDS = 0.5
 
 
 def bench_memory(setting: Setting, sizes: Sequence[float]) -> list[Row]:
@@ -69,23 +66,5 @@ def _in_child(setting: Setting, image: str) -> dict[str, float]:
         "folder": str(setting.folder),
         "image": image,
     }
-    code = "import sys; from noyau.bench.memory import child; sys.stdout.write(child(sys.argv[1]))"
-    command = [sys.executable, "-c", code, json.dumps(request)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        while True:
-            setting.reporter.check()
-            try:
-                out, errors = process.communicate(timeout=POLL_SECONDS)
-                break
-            except subprocess.TimeoutExpired:
-                continue
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-    if process.returncode != 0:
-        last = (errors.strip().splitlines() or ["no message"])[-1]
-        raise InternalError(f"The measured process ended with status {process.returncode}: {last}")
-    found: dict[str, float] = json.loads(out.splitlines()[-1])
+    found: dict[str, float] = run_child("noyau.bench.memory", "child", request, setting.reporter)
     return found

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from noyau.commands import options
+from noyau.commands import bench_options, options
+from noyau.commands.bench_models import MODELS, bench_models, trial_of
 from noyau.commands.exits import told
 from noyau.commands.progress import ProgressView
 from noyau.commands.showing import show_json, show_line, show_table
@@ -15,7 +16,8 @@ from noyau.commands.showing import show_json, show_line, show_table
 
 def bench(
     which: Annotated[
-        list[str] | None, typer.Argument(help="network, stages, pipeline and memory. Default: all of them.")
+        list[str] | None,
+        typer.Argument(help="network, stages, pipeline and memory (default: these), or models: decoders and networks."),
     ] = None,
     model: Annotated[str, typer.Option(help="3D model, name or name@version.")] = "nuclei-3d",
     memory_voxels: Annotated[
@@ -23,13 +25,31 @@ def bench(
     ] = None,
     pipeline_voxels: Annotated[float | None, typer.Option(help="Size of the image of `pipeline`, e.g. 16e6.")] = None,
     folder: Annotated[
-        Path | None, typer.Option(help="Where to make temporary images. Default: the system's place.")
+        Path | None, typer.Option(help="Where to make temporary images, or to keep the compared models.")
     ] = None,
+    data: bench_options.Data = None,
+    val: bench_options.Val = None,
+    combine: bench_options.Combine = None,
+    ndim: bench_options.Ndim = 3,
+    voxel_size: options.VoxelSizeText = None,
+    minutes: bench_options.Minutes = None,
+    steps: bench_options.Steps = None,
+    seed: bench_options.Seed = 0,
+    threads: bench_options.Threads = 1,
+    images: bench_options.Images = 8,
+    table: bench_options.Table = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Measure speed and memory side by side in one run; ratios say more than figures of one machine."""
     with told(json):
+        if which and MODELS in which:
+            size = options.parse_voxel_size(voxel_size)
+            spacing = None if size is None else (size.z, size.y, size.x)
+            budget = {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads, "images": images}
+            trial = trial_of(which, data, val, ndim=ndim, voxel_size=spacing, **budget)
+            bench_models(trial, combine, folder, table, json, quiet)
+            return
         from noyau.bench import NAMES, run
         from noyau.bench.run import MEMORY_VOXELS, PIPELINE_VOXELS
         from noyau.config import load_settings

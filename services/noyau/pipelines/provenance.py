@@ -39,6 +39,20 @@ def _decoder_parameters(plan: ImagePlan) -> dict[str, Any]:
     return asdict(decoder)
 
 
+def _tiling(plan: ImagePlan) -> dict[str, Any]:
+    """How the image was cut, and whether the result depends on it."""
+    grid = plan.grid
+    return {
+        "grid_shape": grid.shape,
+        "window": grid.window,
+        "halo": grid.halo,
+        "frame": grid.frame,
+        "tiles": grid.counts,
+        "exact": plan.decoder is None and plan.model.bounded,
+        "joined_by": "" if plan.decoder is None else "more than half of the union in the overlap of two windows",
+    }
+
+
 def segment_provenance(
     *,
     job_id: str,
@@ -60,7 +74,7 @@ def segment_provenance(
         result: what came out; a restarted job finds its result here.
         started: when the work on this image began.
     """
-    grid, model = plan.grid, plan.model
+    model = plan.model
     return {
         "format": FORMAT,
         "task": "segment",
@@ -87,15 +101,7 @@ def segment_provenance(
             **asdict(model.normalisation),
             "values": {str(time): asdict(value) for time, value in intensities.items()},
         },
-        "tiling": {
-            "grid_shape": grid.shape,
-            "window": grid.window,
-            "halo": grid.halo,
-            "frame": grid.frame,
-            "tiles": grid.counts,
-            "exact": plan.decoder is None and model.bounded,
-            "joined_by": "" if plan.decoder is None else "more than half of the union in the overlap of two windows",
-        },
+        "tiling": _tiling(plan),
         "compute": {"backend": backend.name, "device": backend.device, "precision": backend.precision},
         "software": software(),
         "warnings": plan.warnings,

@@ -1,0 +1,23 @@
+"""Options of `noyau bench models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[list[str] | None, typer.Option(help="models: npz pairs to train and measure on; may be repeated.")]
+Val = Annotated[
+    list[str] | None, typer.Option(help="models: pattern of file names that are measured and not trained on.")
+]
+Combine = Annotated[
+    list[str] | None, typer.Option(metavar="DECODER/NETWORK", help="models: what to compare; may be repeated.")
+]
+Ndim = Annotated[int, typer.Option(min=2, max=3, help="models: dimensions.")]
+Minutes = Annotated[float | None, typer.Option(help="models: wall-clock budget of each training.")]
+Steps = Annotated[int | None, typer.Option(help="models: optimiser steps of each training.")]
+Seed = Annotated[int, typer.Option(help="models: decides weights and patches.")]
+Threads = Annotated[int, typer.Option(min=1, help="models: threads of the network.")]
+Images = Annotated[int, typer.Option(min=0, help="models: most images to measure on; 0 for all.")]
+Table = Annotated[Path | None, typer.Option(help="models: write the table here too, as Markdown.")]

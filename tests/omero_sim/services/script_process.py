@@ -34,23 +34,28 @@ class ScriptProcessService(Service):
         self._process = process
         self._own = own
         self._job = job
+        self._one = threading.Lock()
         threading.Thread(target=self._watch, daemon=True).start()
 
     def poll(self, call: Call) -> Any:
         """Exit code; None while it runs."""
-        return self._process.poll()
+        return self._poll()
 
     def wait(self, call: Call) -> int:
         """Exit code, once there is one."""
-        return int(self._process.wait())
+        while (code := self._poll()) is None:
+            time.sleep(LOOK_SECONDS)
+        return int(code.getValue())
 
     def cancel(self, call: Call) -> bool:
         """Asks it to end."""
-        return bool(self._process.cancel())
+        with self._one:
+            return bool(self._process.cancel())
 
     def kill(self, call: Call) -> bool:
         """Ends it."""
-        return bool(self._process.kill())
+        with self._one:
+            return bool(self._process.kill())
 
     def shutdown(self, call: Call) -> None:
         """Asks it to end, then ends it."""
@@ -78,7 +83,7 @@ class ScriptProcessService(Service):
 
     def getResults(self, call: Call, seconds: int) -> dict[str, Any]:
         """What the script left, with its output as files."""
-        if self._process.poll() is None:
+        if self._poll() is None:
             raise api_usage("Process still running")
         results = dict(self._own.outputs)
         with self.store.lock:
@@ -90,11 +95,17 @@ class ScriptProcessService(Service):
 
     def close(self, call: Call, detach: bool) -> None:
         """The client has seen enough; a run that it does not leave to itself is ended."""
-        if not detach and self._process.poll() is None:
-            self._process.cancel()
+        if not detach and self._poll() is None:
+            self.cancel(call)
         self.server.forget(self.session, call.identity)
 
+    def _poll(self) -> Any:
+        """The call that notices the end also uploads the output; nobody may think it done before that."""
+        with self._one:
+            return self._process.poll()
+
     def _watch(self) -> None:
-        """Notices the end also when nobody asks, as the real processor does by and by."""
-        while self._process.poll() is None:
+        """Notices the end also when nobody asks, and ends the session of the script then."""
+        while self._poll() is None:
             time.sleep(LOOK_SECONDS)
+        self.server.sessions.kill(self._own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,36 +22,53 @@ if TYPE_CHECKING:
 _MOST_ERRORS, _MOST_OTHERS = 20, 3
 
 
+Places = Annotated[
+    list[str],
+    typer.Argument(
+        help="Folders, files or patterns: npz (image, labels), TIFF (images/ and masks/, or a.tif and a_mask.tif), "
+        "OME-Zarr with labels; points and boxes as CSV, GeoJSON or arrays of an npz."
+    ),
+]
+Validation = Annotated[
+    list[str] | None, typer.Option("--val", help="Pattern of names to validate on, e.g. 'Emb10_*'; may be repeated.")
+]
+Percent = Annotated[int, typer.Option("--val-percent", min=0, max=90, help="Share of specimens to validate on.")]
+Dimensions = Annotated[
+    int | None, typer.Option("--ndim", min=2, max=3, help="Dimensions. Default: those of the first pair.")
+]
+Group = Annotated[str, typer.Option("--labels", help="Label group of OME-Zarr images.")]
+Ignore = Annotated[int | None, typer.Option("--ignore", help="Label value that means unknown; -1 always does.")]
+Components = Annotated[
+    bool, typer.Option("--components", help="Take connected areas of a mask (0 and 255) for nuclei.")
+]
+Complete = Annotated[bool, typer.Option("--complete", help="Every nucleus has its point.")]
+Specimen = Annotated[
+    str | None,
+    typer.Option("--specimen", help="Regular expression on names: its group is the specimen, e.g. '^(Emb[0-9]+)'."),
+]
+Licence = Annotated[str, typer.Option("--licence", help="Licence of the data, for the record.")]
+Modality = Annotated[str, typer.Option("--modality", help="Modality, for the record, e.g. 'confocal, H2B-mRFP1'.")]
+Origin = Annotated[str, typer.Option("--source", help="Where the data comes from, for the record.")]
+Picture = Annotated[Path | None, typer.Option("--picture", help="PNG to write: pairs with their outlines.")]
+Record = Annotated[Path | None, typer.Option("--record", help="JSON to write: counts, split, digests, problems.")]
+
+
 def check(
-    places: Annotated[
-        list[str],
-        typer.Argument(
-            help="Folders, files or patterns: npz (image, labels), TIFF (images/ and masks/, or a.tif and a_mask.tif), "
-            "OME-Zarr with labels; points and boxes as CSV, GeoJSON or arrays of an npz."
-        ),
-    ],
-    val: Annotated[
-        list[str] | None, typer.Option(help="Pattern of names to validate on, e.g. 'Emb10_*'; may be repeated.")
-    ] = None,
-    val_percent: Annotated[int, typer.Option(min=0, max=90, help="Share of specimens to validate on.")] = 0,
-    ndim: Annotated[
-        int | None, typer.Option(min=2, max=3, help="Dimensions. Default: those of the first pair.")
-    ] = None,
-    labels: Annotated[str, typer.Option(help="Label group of OME-Zarr images.")] = "nuclei",
-    ignore: Annotated[int | None, typer.Option(help="Label value that means unknown; -1 always does.")] = None,
-    components: Annotated[
-        bool, typer.Option("--components", help="Take connected areas of a mask (0 and 255) for nuclei.")
-    ] = False,
-    complete: Annotated[bool, typer.Option("--complete", help="Every nucleus has its point.")] = False,
-    specimen: Annotated[
-        str | None, typer.Option(help="Regular expression on names: its group is the specimen, e.g. '^(Emb[0-9]+)'.")
-    ] = None,
+    places: Places,
+    val: Validation = None,
+    val_percent: Percent = 0,
+    ndim: Dimensions = None,
+    labels: Group = "nuclei",
+    ignore: Ignore = None,
+    components: Components = False,
+    complete: Complete = False,
+    specimen: Specimen = None,
     voxel_size: options.VoxelSizeText = None,
-    licence: Annotated[str, typer.Option(help="Licence of the data, for the record.")] = "",
-    modality: Annotated[str, typer.Option(help="Modality, for the record, e.g. 'confocal, H2B-mRFP1'.")] = "",
-    source: Annotated[str, typer.Option(help="Where the data comes from, for the record.")] = "",
-    picture: Annotated[Path | None, typer.Option(help="PNG to write: pairs with their outlines.")] = None,
-    record: Annotated[Path | None, typer.Option(help="JSON to write: counts, split, digests, problems.")] = None,
+    licence: Licence = "",
+    modality: Modality = "",
+    source: Origin = "",
+    picture: Picture = None,
+    record: Record = None,
     overwrite: options.Overwrite = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -63,30 +81,15 @@ def check(
         from noyau.pipelines.dataset_check import run_dataset_check
         from noyau.training.data import Facts
 
-        facts = Facts(
-            licence=licence,
-            modality=modality,
-            source=source,
-            voxel_size=None if size is None else (size.z, size.y, size.x),
-            specimen=specimen,
-            ignore=ignore,
-            complete=complete,
-            components=components,
-        )
+        spacing = None if size is None else (size.z, size.y, size.x)
+        facts = Facts(licence=licence, modality=modality, source=source, voxel_size=spacing, specimen=specimen)
+        facts = replace(facts, ignore=ignore, complete=complete, components=components)
+        access = AccessPolicy.everything(load_settings().access.s3_endpoint)
         with ProgressView(enabled=not quiet) as view, view.stopping_gently():
             report = run_dataset_check(
-                places,
-                access=AccessPolicy.everything(load_settings().access.s3_endpoint),
-                ndim=ndim,
-                labels=labels,
-                val=tuple(val or ()),
-                val_percent=val_percent,
-                facts=facts,
-                picture=picture,
-                record=record,
-                overwrite=overwrite,
-                reporter=view,
-            )
+                places, access=access, ndim=ndim, labels=labels, val=tuple(val or ()), val_percent=val_percent,
+                facts=facts, picture=picture, record=record, overwrite=overwrite, reporter=view,
+            )  # fmt: skip
         if json:
             show_json({"sound": report.is_sound, **report.record, "files": report.files})
         else:

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +84,12 @@ def run_dataset_check(
     )
     split = split_dataset(dataset, val, val_percent) if val or val_percent else None
     report = DatasetReport(dataset, split, dataset_record(dataset, split))
-    files = []
     if picture is not None:
         reporter.stage("draw")
         _write(picture, _picture(report))
-        files.append(str(picture))
     if record is not None:
         _write(record, json.dumps(report.record, indent=1, ensure_ascii=False).encode())
-        files.append(str(record))
-    return DatasetReport(dataset, split, report.record, tuple(files))
+    return replace(report, files=tuple(str(path) for path in (picture, record) if path is not None))
 
 
 def _picture(report: DatasetReport) -> bytes:

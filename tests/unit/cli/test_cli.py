@@ -15,7 +15,19 @@ from noyau.commands.showing import plain
 from noyau.domain.errors import ErrorKind, error_from_kind
 from typer.testing import CliRunner
 
-COMMANDS = ("serve", "segment", "measure", "convert", "synth", "jobs", "models", "evaluate", "train", "bench")
+COMMANDS = (
+    "serve",
+    "segment",
+    "measure",
+    "convert",
+    "synth",
+    "jobs",
+    "models",
+    "evaluate",
+    "train",
+    "dataset",
+    "bench",
+)
 HEAVY = ("torch", "monai", "scipy", "skimage", "tensorstore", "zarr", "sqlalchemy", "grpc", "pandas", "pydantic")
 
 

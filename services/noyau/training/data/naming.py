@@ -18,10 +18,10 @@ _LABEL_END = re.compile(
 )
 _IMAGE_END = re.compile(r"[_\-. ](?:images?|img|raw)$", re.I)
 _SUFFIX = re.compile(r"(?:\.ome)?\.(?:tiff?|npz|csv|geojson|zarr)$", re.I)
-# The last part of a name that counts views of one specimen: t001, z12, s3, frame_7, crop2, 0042.
-_VIEW = re.compile(
-    r"[_\-. ]+(?:t|z|s|c|ch|f|frame|time|slice|plane|site|field|fov|tile|crop|view|pos|position|roi)?[_\-]?\d+$", re.I
-)
+# The last part of a name that counts times, planes or parts of one specimen: t001, z12, frame_7, crop2.
+_PART = re.compile(r"(?:^|[_\-. ]+)(?:t|z|y|x|time|timepoint|frame|slice|plane|crop|tile)[_\-]?\d+$", re.I)
+# The last part of a name that may count views of one specimen, or may just number the images: s3, fov_2, 0042.
+_VIEW = re.compile(r"[_\-. ]+(?:s|c|ch|f|site|field|fov|view|pos|position|roi)?[_\-]?\d+$", re.I)
 
 
 def text_of(path: str | Path) -> str:
@@ -62,18 +62,28 @@ def specimens_of(stems: Sequence[str], pattern: str | None = None) -> tuple[list
     Args:
         stems: names without folder.
         pattern: regular expression; its first group, or the whole match, is the specimen. A name that does not match
-            is a specimen of its own. None guesses: the name without its last counted part (`Emb01_t001` -> `Emb01`),
-            where most names share what is left with another and it is not the same for all.
+            is a specimen of its own. None guesses: the name without times, planes and parts (`Emb01_t001` -> `Emb01`;
+            nothing is left of `t001`); or without its last number, where most names share what is left with another
+            and it is not the same for all.
     """
     if pattern is not None:
         matches = [re.search(pattern, stem) for stem in stems]
         return [_matched(m, s) for m, s in zip(matches, stems, strict=True)], f"the pattern {pattern}"
+    wholes = [_without_parts(stem) for stem in stems]
+    if wholes != list(stems):
+        return wholes, "a guess: the name without its time point, plane or crop"
     prefixes = [_VIEW.sub("", stem) or stem for stem in stems]
     shared = Counter(prefixes)
     grouped = sum(shared[p] > 1 for p in prefixes)
     if len(shared) > 1 and grouped > len(stems) / 2:
         return prefixes, "a guess: the name without its last number"
     return list(stems), "each image is taken for a specimen of its own"
+
+
+def _without_parts(stem: str) -> str:
+    while (shorter := _PART.sub("", stem)) != stem:
+        stem = shorter
+    return stem
 
 
 def _matched(match: re.Match[str] | None, stem: str) -> str:

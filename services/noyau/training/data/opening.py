@@ -239,7 +239,7 @@ def _with_specimens(pairs: Sequence[PairRef]) -> tuple[list[PairRef], str]:
         specimens, rule = specimens_of([pairs[i].place.stem for i in indices], pattern)
         rules.append(rule)
         for i, specimen in zip(indices, specimens, strict=True):
-            named[i] = replace(pairs[i], specimen=f"{folder}/{specimen}".lstrip("/"))
+            named[i] = replace(pairs[i], specimen=f"{folder}/{specimen}".strip("/"))
     return named, "; ".join(dict.fromkeys(rules))
 
 

@@ -51,14 +51,24 @@ def split_dataset(dataset: Dataset, val: Sequence[str] = (), val_percent: int = 
     if problems and on_bad == "stop":
         raise InvalidInput(problems[0].cause, problems[0].remedy)
     leaking = {p.pair for p in problems}
-    measured = [i for i in sorted(chosen) if _is_complete(pairs[i])]
-    if weak := [pairs[i].name for i in sorted(chosen) if not _is_complete(pairs[i])]:
-        cause = f"{len(weak)} validation pairs are labelled in part only, e.g. '{weak[0]}'; they are left out."
-        problems.append(Problem("", "partial-validation", "warning", cause, "Validate with fully labelled images."))
     train = tuple(p for i, p in enumerate(pairs) if i not in chosen and p.name not in leaking)
     if not train:
         raise InvalidInput("No pair is left to train on.", "Choose fewer validation images.")
-    return Split(train, tuple(pairs[i] for i in measured), tuple(problems))
+    problems += _without_validation(dataset, chosen, val_percent)
+    return Split(train, tuple(pairs[i] for i in sorted(chosen) if _is_complete(pairs[i])), tuple(problems))
+
+
+def _without_validation(dataset: Dataset, chosen: set[int], percent: int) -> list[Problem]:
+    """Warnings where less is validated on than was asked for."""
+    pairs, problems = dataset.pairs, []
+    if weak := [pairs[i].name for i in sorted(chosen) if not _is_complete(pairs[i])]:
+        cause = f"{len(weak)} validation pairs are labelled in part only, e.g. '{weak[0]}'; they are left out."
+        problems.append(Problem("", "partial-validation", "warning", cause, "Validate with fully labelled images."))
+    if percent > 0 and not chosen and len(pairs) > 1:
+        cause = f"All {len(pairs)} pairs count as one specimen ({dataset.specimens}): none is left to validate with."
+        remedy = "Say what a specimen is with --specimen or in dataset.json, or name validation images."
+        problems.append(Problem("", "one-specimen", "warning", cause, remedy))
+    return problems
 
 
 def _is_complete(pair: PairRef) -> bool:
@@ -91,7 +101,7 @@ def _by_share(dataset: Dataset, chosen: set[int], percent: int) -> set[int]:
     drawn = [group for group in free if _hash(group) % 100 < percent]
     if not drawn and not chosen and len(free) > 1:
         drawn = [min(free, key=_hash)]
-    if len(drawn) == len(groups) > 1:
+    if len(drawn) == len(groups):
         drawn.remove(max(drawn, key=_hash))
     return {i for group in drawn for i in free[group]}
 

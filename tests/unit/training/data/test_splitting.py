@@ -80,6 +80,16 @@ def test_pairs_known_in_part_do_not_validate(npz_folder: Path) -> None:
     assert split.val == () and len(split.train) == 4 and split.problems[0].kind == "partial-validation"
 
 
+def test_time_points_of_one_specimen_are_not_split(tmp_path: Path) -> None:
+    for index in range(4):
+        image, labels = draw_scene(index)
+        np.savez(tmp_path / f"t{index:03d}.npz", image=image, labels=labels)
+    split = split_dataset(open_dataset([str(tmp_path)]), val_percent=40)
+    assert split.val == () and len(split.train) == 4 and [p.kind for p in split.problems] == ["one-specimen"]
+    apart = split_dataset(open_dataset([str(tmp_path)], facts=Facts(specimen=".*")), val_percent=40)
+    assert apart.val and apart.problems == ()
+
+
 def test_patterns_that_leave_nothing(npz_folder: Path) -> None:
     dataset = open_dataset([str(npz_folder)])
     with pytest.raises(InvalidInput, match=r"'Emb\*' matches none of 6 pairs"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +25,7 @@ The stored answer is rounded to float16 (one part in 2,000) and other processors
 was built in another way, or whose input is prepared in another way, is off by far more.
 """
 _LARGEST_FILE = 64_000_000
+_MOST_UNPACKED = 4 * _LARGEST_FILE
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,9 @@ def read_sample(folder: Path) -> Sample | None:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise ValueError(f"it is larger than {_LARGEST_FILE:,} bytes")
+        with zipfile.ZipFile(path) as parts:
+            if sum(part.file_size for part in parts.infolist()) > _MOST_UNPACKED:
+                raise ValueError(f"it unpacks to more than {_MOST_UNPACKED:,} bytes")
         with np.load(path, allow_pickle=False) as arrays:
             return Sample(arrays["image"], arrays["answer"])
     except Exception as error:  # numpy and zipfile raise many kinds for damaged files

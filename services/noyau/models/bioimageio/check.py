@@ -72,10 +72,10 @@ class _Package:
     card: str
     failure: str
 
-    def section(self, *words: str) -> str:
-        """Text below the first heading of the card that holds one of the words."""
+    def section(self, *words: str, unless: str = "\n") -> str:
+        """Text below the first heading of the card that holds one of the words, and not the other one."""
         for heading, body in re.findall(r"^#+ +(.+?)\s*$\n(.*?)(?=^#+ |\Z)", self.card, re.MULTILINE | re.DOTALL):
-            if any(word in heading.lower() for word in words):
+            if any(word in heading.lower() for word in words) and unless not in heading.lower():
                 return str(body).strip()
         return ""
 
@@ -173,7 +173,7 @@ def _routine(p: _Package) -> Element:
 
 
 def _training_documentation(p: _Package) -> Element:
-    found = len(p.section("trained", "training")) >= 40
+    found = len(p.section("trained", "training", unless="data")) >= 40
     why = "the card tells how it was trained" if found else "the card has no section on the training"
     return Element("documentation of the training", found, CARD_FILE, why, REPRODUCE)
 

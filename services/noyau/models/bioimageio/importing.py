@@ -51,7 +51,7 @@ def import_archive(
         InvalidInput, DamagedData, LimitExceeded: the archive is hostile, broken, or of a kind that cannot be run; the
             message says what is wrong. Nothing is left behind.
     """
-    staging = into / f".import-{uuid4().hex}"
+    staging, is_new = into / f".import-{uuid4().hex}", not into.exists()
     try:
         with open_archive(zip_path, limits) as archive:
             document = find_description(archive)
@@ -65,6 +65,8 @@ def import_archive(
     finally:
         for leftover in (staging, staging.with_name(f"{staging.name}-trial")):
             shutil.rmtree(leftover, ignore_errors=True)
+        if is_new and into.is_dir() and not any(into.iterdir()):
+            into.rmdir()
     return info
 
 

@@ -225,3 +225,83 @@ def foreign(pack: Callable[..., Path]) -> Callable[..., Path]:
 def no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the process in which programs are tried, for tests of something else: it takes seconds to start."""
     monkeypatch.setattr("noyau.models.bioimageio.foreign.try_out", lambda *_: None)
+
+
+class Saves(nn.Module):
+    """A TorchScript program that writes a file."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        torch.save(x, "evil")
+        return x
+
+
+class Reads(nn.Module):
+    """One that reads a file into memory."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_file("/etc/passwd", False, 10)
+
+
+class Wakes(nn.Module):
+    """One that runs when it is loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[int, bool]:
+        return self.count, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[int, bool]) -> None:
+        self.count = state[0]
+        self.training = state[1]
+
+
+def program(network: nn.Module) -> bytes:
+    """A TorchScript file with the network's own statements."""
+    import warnings
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(torch.jit.script(network), buffer)
+    return buffer.getvalue()
+
+
+ARGUMENTS = {"ndim": 2, "levels": [{"channels": 4, "stride": [2, 2], "down": [[3, 3]], "up": [[3, 3]]}]}
+
+
+@pytest.fixture(scope="session")
+def own_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small package of ours, with random weights and a picture."""
+    from noyau.domain.geometry import VoxelSize
+    from noyau.domain.model import ModelInfo
+    from noyau.models.networks import build
+    from noyau.models.package import write_package
+
+    folder = tmp_path_factory.mktemp("own") / "tiny" / "2"
+    info = ModelInfo(
+        "tiny", "2", "", 2, "vote-unet", ARGUMENTS, VoxelSize(1.0, 0.5, 0.5), 20.0, (0, 8, 8), (1, 2, 2), (1, 64, 64),
+        description="A small model for tests.", licence="CC0-1.0", metrics={"f1_50": 0.5},
+        training={"data": ["discs"], "batch": 2, "lr": 0.003, "weight_decay": 0.001, "minutes_used": 3.0},
+        author="A. Maker", cite=("Discs, doi 10.1234/discs",),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    write_package(folder, info, build("vote-unet", ARGUMENTS).state_dict(), "# tiny\n\nFinds little.\n")
+    (folder / "curves.png").write_bytes(b"\x89PNG not really")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def own_files(own_package: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the archive of that package."""
+    from noyau.models.bioimageio import export
+
+    path = export(own_package, tmp_path_factory.mktemp("exported") / "tiny.zip")
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}

@@ -87,7 +87,10 @@ class Accounts:
 
     def add_member(self, user: Record, group: Record, *, leads: bool = False) -> Record:
         """Puts a user into a group."""
-        return self._store.add("GroupExperimenterMap", parent=group, child=user, owner=leads)
+        member = self._store.add("GroupExperimenterMap", parent=group, child=user)
+        # The column has the name that whoever owns a row has too.
+        self._store.set(member, "owner", leads)
+        return member
 
     def grant(self, user: Record, privileges: frozenset[str]) -> None:
         """What an administrator may do besides reading."""

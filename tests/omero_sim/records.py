@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from omero_sim import schema
 
@@ -18,6 +18,13 @@ class Quantity:
     kind: str
     value: float
     unit: str
+
+
+class Pair(NamedTuple):
+    """One entry of a map annotation."""
+
+    name: str
+    value: str
 
 
 @dataclass(eq=False, slots=True)

@@ -25,6 +25,7 @@ from omero_sim.records import Store
 from omero_sim.router import ROUTER, Connections, Gate, Router, unique_name
 from omero_sim.services.factory import ServiceFactory
 from omero_sim.sessions import Session, Sessions
+from omero_sim.views import View
 
 if TYPE_CHECKING:
     from omero_sim.certificate import Certificate
@@ -89,6 +90,8 @@ class Server:
         self.pixels = PixelData(options.folder / "Pixels")
         self.files = Files(options.folder / "Files", self.pixels)
         self.connections = Connections(self)
+        # How images are shown, by pixels and user.
+        self.views: dict[tuple[int, int], View] = {}
         # The real servants of tables and scripts: what they are given, and what they found out.
         self.inner_context: Any = None
         self.processor: Any = None

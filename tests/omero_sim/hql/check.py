@@ -9,7 +9,7 @@ import omero
 
 from omero_sim import schema
 from omero_sim.errors import NotSimulated, api_usage, bad_query, internal
-from omero_sim.hql.columns import Column, Scope, column_of, full_path
+from omero_sim.hql.columns import PAIR, PAIRS, Column, Scope, column_of, full_path
 from omero_sim.hql.tree import (
     AGGREGATES,
     Binary,
@@ -76,6 +76,8 @@ def _scope(query: Query, outer: Scope | None) -> Scope:
         if scope.entity(join.path.names[0]) is None:
             raise bad_query(f"Invalid path: '{'.'.join(join.path.names)}'")
         column = column_of(join.path, scope)
+        if column.target == PAIRS:
+            column = Column("collection", PAIR)
         if column.kind not in ("entity", "collection"):
             raise bad_query(f"cannot join {'.'.join(join.path.names)}")
         types[join.alias] = column.target

@@ -16,6 +16,10 @@ DETAILS = {
     "externalInfo": "ExternalInfo",
 }
 
+# Elements of the one kind of collection whose members are no objects: the pairs of a map annotation.
+PAIR = "NamedValue"
+PAIRS = "NamedValueList"
+
 
 @dataclass(frozen=True)
 class Column:
@@ -102,6 +106,8 @@ def _step(column: Column, name: str, path: Path) -> Column:
 
 
 def _property(entity: str, name: str, path: Path) -> Column:
+    if entity == PAIR and name in ("name", "value"):
+        return Column("value", "RString")
     if name == "id":
         return Column("value", "RLong")
     if name == "class":

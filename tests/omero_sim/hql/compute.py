@@ -31,7 +31,7 @@ from omero_sim.hql.tree import (
     Subquery,
     has_aggregate,
 )
-from omero_sim.records import Quantity, Record
+from omero_sim.records import Pair, Quantity, Record
 from omero_sim.values import plain
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Computer:
             if name == "permissions":
                 return _Permissions(value.record, self._evaluator)
             return getattr(value.record, DETAILS[name])
-        if isinstance(value, Quantity):
+        if isinstance(value, Quantity | Pair):
             return getattr(value, name)
         if isinstance(value, _Permissions):
             return value.as_map()["perm"]

@@ -13,7 +13,7 @@ from omero_sim.hql.check import check
 from omero_sim.hql.columns import Scope, full_path
 from omero_sim.hql.compute import Computer
 from omero_sim.hql.tree import Compare, Expression, In, Join, Logic, Param, Path, Query, has_aggregate
-from omero_sim.records import Record, Store
+from omero_sim.records import Pair, Record, Store
 
 Row = dict[str, Any]
 
@@ -86,6 +86,8 @@ class Evaluator:
 
     def _joined(self, join: Join, row: Row, computer: Computer) -> list[Row]:
         value = computer.value(join.path, row)
+        if isinstance(value, tuple):
+            value = [Pair(*pair) for pair in value]
         values = value if isinstance(value, list) else [] if value is None else [value]
         found = [{**row, join.alias: v} for v in values]
         if join.condition is not None:

@@ -42,7 +42,6 @@ KEYWORDS = frozenset(
         "asc",
         "desc",
         "new",
-        "map",
         "case",
         "when",
         "then",

@@ -30,7 +30,8 @@ def read_query(reader: Reader) -> Query:
         distinct = reader.accept("distinct")
         as_map = reader.accept("new")
         if as_map:
-            reader.expect("map")
+            if reader.name() != "map":
+                raise bad_query("only new map(...) is understood")
             reader.expect("(")
         selected = _selected(reader)
         if as_map:

@@ -19,6 +19,7 @@ from omero_sim.services.pixels import PixelsService
 from omero_sim.services.query import QueryService, load_with
 from omero_sim.services.raw_file import JobHandleService, RawFileService
 from omero_sim.services.raw_pixels import RawPixelsService
+from omero_sim.services.rendering import RenderingService, ThumbnailService
 from omero_sim.services.session import SessionService
 from omero_sim.services.update import UpdateService
 
@@ -42,6 +43,8 @@ STATEFUL: dict[str, tuple[Any, type[StatefulService]]] = {
     "createJobHandle": (omero.api.JobHandle, JobHandleService),
     "createRawFileStore": (omero.api.RawFileStore, RawFileService),
     "createRawPixelsStore": (omero.api.RawPixelsStore, RawPixelsService),
+    "createRenderingEngine": (omero.api.RenderingEngine, RenderingService),
+    "createThumbnailStore": (omero.api.ThumbnailStore, ThumbnailService),
 }
 
 # `omero.services.maximum` on a real server.

@@ -153,6 +153,8 @@ def _measure(
             voxel_size=setup.voxel_size,
             model=model.ref,
             device="cpu",
+            # Each of these networks sees a few images only: converting it for a faster library would not pay.
+            backend="torch",
         )
         truth = sample.labels[None] if flat else sample.labels
         scores.append(score(truth, np.asarray(found.labels), (0.5, 0.7)))

@@ -73,7 +73,7 @@ BYTES_PER_VOXEL = {("openvino", 3): 110, ("torch", 3): 180, ("openvino", 2): 240
 """Memory of a forward pass of the shipped models per voxel of the window, by backend and dimensions (measured)."""
 
 
-LARGER_NETWORKS = {"residual-unet": 2, "swin-unetr": 12}
+LARGER_NETWORKS = {"swin-unetr": 2}
 """How many times as much other architectures need, in the shapes that they have by default (measured)."""
 UNKNOWN_NETWORK = 6
 """How many times as much the network of another maker may need: a wide U-Net at full resolution (estimated)."""

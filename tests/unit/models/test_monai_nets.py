@@ -64,6 +64,13 @@ def test_a_transformer_sees_its_whole_window_and_says_so():
         assert not torch.allclose(network(x)[..., :16, :], network(changed)[..., :16, :], atol=1e-4)
 
 
+def test_a_transformer_survives_a_window_of_one_coarse_cell():
+    network = network_of("swin-unetr", 2, SMALL["swin-unetr"])
+    with torch.inference_mode():
+        answer = network(torch.randn(1, 1, 32, 32))
+    assert answer.shape == (1, 3, 32, 32) and torch.isfinite(answer).all()
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_every_architecture_has_a_shape_of_its_own(architecture, ndim):

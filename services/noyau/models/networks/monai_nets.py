@@ -15,6 +15,7 @@ from monai.networks.nets.segresnet import SegResNet
 from monai.networks.nets.swin_unetr import SwinUNETR
 from monai.networks.nets.unet import UNet
 from torch import nn
+from torch.nn import functional
 
 from noyau.models.networks.dense import DenseNetwork, conv, head
 
@@ -56,6 +57,13 @@ class AttentiveNetwork(MonaiNetwork):
     """One whose answer depends on the whole window: attention, or norms over the window."""
 
     bounded = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if any(n > s for n, s in zip(x.shape[2:], self.total_stride, strict=True)):
+            return super().forward(x)
+        # A norm over the window has nothing to compare in a window of a single coarse cell: it gets a second one.
+        padding = [0, self.total_stride[-1], *([0, 0] * (self.ndim - 1))]
+        return super().forward(functional.pad(x, padding, mode="replicate"))[..., : x.shape[-1]]
 
 
 def unet(

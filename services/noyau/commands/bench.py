@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from noyau.commands import bench_options, options
+from noyau.commands.bench_few_labels import FEW_LABELS, bench_few_labels, few_labels_of
 from noyau.commands.bench_models import MODELS, bench_models, trial_of
 from noyau.commands.exits import told
 from noyau.commands.progress import ProgressView
@@ -17,16 +18,17 @@ from noyau.commands.showing import show_json, show_line, show_table
 def bench(
     which: Annotated[
         list[str] | None,
-        typer.Argument(help="network, stages, pipeline and memory (default: these), or models: decoders and networks."),
+        typer.Argument(
+            help="network, stages, pipeline and memory (default: these), or models (decoders and networks), or "
+            "few-labels (what labelled crops are worth)."
+        ),
     ] = None,
-    model: Annotated[str, typer.Option(help="3D model, name or name@version.")] = "nuclei-3d",
+    model: bench_options.Model = "nuclei-3d",
     memory_voxels: Annotated[
         list[float] | None, typer.Option(help="Size of an image of `memory`, e.g. 1e8; may be repeated.")
     ] = None,
     pipeline_voxels: Annotated[float | None, typer.Option(help="Size of the image of `pipeline`, e.g. 16e6.")] = None,
-    folder: Annotated[
-        Path | None, typer.Option(help="Where to make temporary images, or to keep the compared models.")
-    ] = None,
+    folder: bench_options.Folder = None,
     data: bench_options.Data = None,
     val: bench_options.Val = None,
     combine: bench_options.Combine = None,
@@ -43,33 +45,48 @@ def bench(
 ) -> None:
     """Measure speed and memory side by side in one run; ratios say more than figures of one machine."""
     with told(json):
+        size = options.parse_voxel_size(voxel_size)
+        common = {"steps": steps, "seed": seed, "threads": threads, "images": images}
+        if which and FEW_LABELS in which:
+            setup = few_labels_of(which, data, val, model=model, voxel_size=size, **common)
+            bench_few_labels(setup, folder, json, quiet)
+            return
         if which and MODELS in which:
-            size = options.parse_voxel_size(voxel_size)
             spacing = None if size is None else (size.z, size.y, size.x)
-            budget = {"minutes": minutes, "steps": steps, "seed": seed, "threads": threads, "images": images}
-            trial = trial_of(which, data, val, ndim=ndim, voxel_size=spacing, **budget)
+            trial = trial_of(which, data, val, ndim=ndim, voxel_size=spacing, minutes=minutes, **common)
             bench_models(trial, combine, folder, table, json, quiet)
             return
-        from noyau.bench import NAMES, run
-        from noyau.bench.run import MEMORY_VOXELS, PIPELINE_VOXELS
-        from noyau.config import load_settings
-        from noyau.models.registry import shipped_packages
+        _measure_speed(which, model, memory_voxels, pipeline_voxels, folder, json, quiet)
 
-        with ProgressView(enabled=not quiet) as view, view.stopping_gently():
-            rows = run(
-                which or NAMES,
-                model=model,
-                models=(*load_settings().models, shipped_packages()),
-                memory_voxels=memory_voxels or MEMORY_VOXELS,
-                pipeline_voxels=pipeline_voxels or PIPELINE_VOXELS,
-                folder=folder,
-                reporter=view,
-            )
-        if json:
-            show_json({"rows": rows})
-            return
-        show_table(
-            ["bench", "what", "value", "unit", "note"], [(r.bench, r.name, r.value, r.unit, r.note) for r in rows]
+
+def _measure_speed(
+    which: list[str] | None,
+    model: str,
+    memory_voxels: list[float] | None,
+    pipeline_voxels: float | None,
+    folder: Path | None,
+    json: bool,
+    quiet: bool,
+) -> None:
+    """Measures speed and memory and shows the table."""
+    from noyau.bench import NAMES, run
+    from noyau.bench.run import MEMORY_VOXELS, PIPELINE_VOXELS
+    from noyau.config import load_settings
+    from noyau.models.registry import shipped_packages
+
+    with ProgressView(enabled=not quiet) as view, view.stopping_gently():
+        rows = run(
+            which or NAMES,
+            model=model,
+            models=(*load_settings().models, shipped_packages()),
+            memory_voxels=memory_voxels or MEMORY_VOXELS,
+            pipeline_voxels=pipeline_voxels or PIPELINE_VOXELS,
+            folder=folder,
+            reporter=view,
         )
-        if rows:
-            show_line(f"Measured on {rows[0].machine}.")
+    if json:
+        show_json({"rows": rows})
+        return
+    show_table(["bench", "what", "value", "unit", "note"], [(r.bench, r.name, r.value, r.unit, r.note) for r in rows])
+    if rows:
+        show_line(f"Measured on {rows[0].machine}.")

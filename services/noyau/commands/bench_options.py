@@ -1,4 +1,4 @@
-"""Options of `noyau bench models`."""
+"""Options of `noyau bench` that its comparisons of models (`models`, `few-labels`) take."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[list[str] | None, typer.Option(help="models: npz pairs to train and measure on; may be repeated.")]
+Model = Annotated[str, typer.Option(help="Model, name or name@version; a 3D one but for few-labels.")]
+Folder = Annotated[
+    Path | None, typer.Option(help="Where to make temporary images, or to keep compared models and curves.")
+]
+Data = Annotated[
+    list[str] | None, typer.Option(help="models, few-labels: npz pairs to train and measure on; may be repeated.")
+]
 Val = Annotated[
-    list[str] | None, typer.Option(help="models: pattern of file names that are measured and not trained on.")
+    list[str] | None,
+    typer.Option(help="models, few-labels: pattern of file names that are measured and not trained on."),
 ]
 Combine = Annotated[
     list[str] | None, typer.Option(metavar="DECODER/NETWORK", help="models: what to compare; may be repeated.")
 ]
 Ndim = Annotated[int, typer.Option(min=2, max=3, help="models: dimensions.")]
 Minutes = Annotated[float | None, typer.Option(help="models: wall-clock budget of each training.")]
-Steps = Annotated[int | None, typer.Option(help="models: optimiser steps of each training.")]
-Seed = Annotated[int, typer.Option(help="models: decides weights and patches.")]
-Threads = Annotated[int, typer.Option(min=1, help="models: threads of the network.")]
-Images = Annotated[int, typer.Option(min=0, help="models: most images to measure on; 0 for all.")]
+Steps = Annotated[int | None, typer.Option(help="models, few-labels: optimiser steps of each training.")]
+Seed = Annotated[int, typer.Option(help="models, few-labels: decides weights and patches.")]
+Threads = Annotated[int, typer.Option(min=1, help="models, few-labels: threads of the network.")]
+Images = Annotated[int, typer.Option(min=0, help="models, few-labels: most images to measure on; 0 for all.")]
 Table = Annotated[Path | None, typer.Option(help="models: write the table here too, as Markdown.")]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # brings libraries that most jobs do not need
     from noyau.decoding.windowed import WindowDecoder
 
 VOTE = "vote"
+# What a network answers that was trained without labels, see `noyau.training.pretraining`; it has no decoder.
+PRETRAINED = "denoise"
 
 
 def check_decoder(model: ModelInfo) -> None:
@@ -25,6 +27,11 @@ def check_decoder(model: ModelInfo) -> None:
     from noyau.decoding import star_geometry
     from noyau.decoding.windowed import DECODERS
 
+    if model.decoder == PRETRAINED:
+        raise FailedPrecondition(
+            f"The model {model.ref} was pretrained without labels and finds no nuclei yet.",
+            "Make it the parent of a training with labels.",
+        )
     if model.decoder not in DECODERS:
         raise FailedPrecondition(
             f"The model {model.ref} needs the decoder '{model.decoder}', which this version does not have.",

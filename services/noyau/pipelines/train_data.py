@@ -103,6 +103,8 @@ def with_synthetic(data: TrainingData, spec: TrainSpec, config: TrainConfig, rep
 
 
 def _split(spec: TrainSpec, dataset: Dataset) -> Split:
+    if spec.mode == "pretrain":
+        return split_dataset(dataset)  # there is nothing to measure with
     percent = spec.val_percent
     if not spec.val and not percent and "val_percent" not in spec.overrides and len(dataset.pairs) >= _ENOUGH_TO_SHARE:
         percent = _SHARE

@@ -42,8 +42,7 @@ def run(spec: TrainSpec, context: PipelineContext) -> JobResult:
     plan = read_plan(folder)
     wanted = plan.parent if plan is not None else spec.parent
     parent = context.registry.load(wanted) if wanted else None
-    ndim = parent.info.ndim if parent is not None and spec.ndim is None else spec.ndim
-    data = read_data(spec, ndim, context.access, context.reporter)
+    data = read_data(spec, spec.ndim, context.access, context.reporter)
     if plan is None:
         made, data = make_plan(spec, data, None if parent is None else parent.info, context, folder)
         plan = write_plan(made, folder)
@@ -97,10 +96,9 @@ class _Run:
         folder = self.folder / _PACKAGE / config.name / FIRST_VERSION
         folder.mkdir(parents=True, exist_ok=True)
         shown = self.data.validation or self.data.leading
-        pictures = {
-            CURVES: picture_curves(self.folder / LOG_NAME, f"{config.name}, {result.step} steps"),
-            EXAMPLES: picture_examples(result.network, info, shown, context.reporter),
-        }
+        pictures = {CURVES: picture_curves(self.folder / LOG_NAME, f"{config.name}, {result.step} steps")}
+        if self.spec.mode != "pretrain":
+            pictures[EXAMPLES] = picture_examples(result.network, info, shown, context.reporter)
         for name, content in pictures.items():
             (folder / name).write_bytes(content)
         (folder / LOG_NAME).write_bytes((self.folder / LOG_NAME).read_bytes())

@@ -24,6 +24,7 @@ from noyau.training.devices import memory_of, training_device
 from noyau.training.fingerprint import Fingerprint, Spacing, take_fingerprint
 from noyau.training.heritage import inherited
 from noyau.training.overrides import build_config, merge
+from noyau.training.pretraining import DENOISE
 
 PLAN_NAME = "plan.json"
 # Share of synthetic patches where the user makes synthetic pairs and says nothing of their share.
@@ -102,9 +103,12 @@ def make_plan(
     if parent is not None:
         values.update(inherited(parent))
         reasons["architecture"] = reasons["normalisation"] = f"the parent is {parent.ref}"
+    labelled = spec.mode != "pretrain"
+    if not labelled:
+        values["decoder"], reasons["decoder"] = DENOISE, "mode pretrain"
     first = build_config(merge({**values, "max_steps": spec.steps or 1}, _trainable(spec)))
     data = with_synthetic(data, spec, first, context.reporter)
-    found = take_fingerprint(data.fitted(first).leading)
+    found = take_fingerprint(data.fitted(first).leading, labelled=labelled)
     stride = build(first.architecture, first.network_arguments).total_stride
     device = training_device(first.device)
     budget = Budget(memory_of(device), device.type == "cuda", spec.minutes, spec.steps)
@@ -141,10 +145,10 @@ def _asked(spec: TrainSpec, ndim: int, context: PipelineContext, folder: Path) -
 
 def _dimensions(spec: TrainSpec, data: TrainingData, parent: ModelInfo | None) -> int:
     of_data = data.leading[0].image.ndim if data.leading else None
-    ndim = spec.ndim or (parent.ndim if parent else None) or of_data or 3
+    ndim = spec.ndim or of_data or (parent.ndim if parent else None) or 3
     if parent is not None and parent.ndim != ndim:
         raise InvalidInput(
-            f"The parent {parent.ref} has {parent.ndim} dimensions, the model to train has {ndim}.",
+            f"The parent {parent.ref} has {parent.ndim} dimensions, the images to train on have {ndim}.",
             "Choose a parent of the same dimensions, or train from scratch.",
         )
     if parent is not None and is_foreign(parent.architecture):
@@ -164,7 +168,7 @@ def _grid(
     if parent is not None:
         return None if parent.voxel_size is None else tuple(parent.voxel_size), f"the parent is {parent.ref}"
     if data.train:
-        return working_grid(take_fingerprint(data.train))
+        return working_grid(take_fingerprint(data.train, labelled=spec.mode != "pretrain"))
     return (_SYNTHETIC_GRID, "of synthetic volumes") if ndim == 3 else (None, "planes are taken in pixels")
 
 

@@ -11,10 +11,8 @@ from math import ceil, prod, sqrt
 from typing import Any
 
 from noyau.domain.training_jobs import TrainMode
-from noyau.training.fingerprint import Fingerprint, Spacing
+from noyau.training.fingerprint import NOMINAL, Fingerprint, Spacing
 
-# Voxels that the nuclei of the shipped models span: along z, and along y and x.
-_NOMINAL = (9.0, 18.0)
 # Patches hold some nuclei in context: this many extents per axis, as those of the shipped models do.
 _EXTENTS = {3: 4.5, 2: 8.5}
 # Voxels of a patch that pay: more is slow on a CPU, less starves a GPU.
@@ -92,8 +90,8 @@ def working_grid(found: Fingerprint) -> tuple[Spacing | None, str]:
     """
     if found.ndim == 2 or found.voxel_size is None:
         return None, "planes are taken in pixels" if found.ndim == 2 else "no image says its voxel size"
-    lateral = _step((found.extent[1] + found.extent[2]) / 2 / _NOMINAL[1])
-    axial = _step(found.extent[0] / _NOMINAL[0])
+    lateral = _step((found.extent[1] + found.extent[2]) / 2 / NOMINAL[3][1])
+    axial = _step(found.extent[0] / NOMINAL[3][0])
     z, y, x = (size * step for size, step in zip(found.voxel_size, (axial, lateral, lateral), strict=True))
     same = axial == lateral == 1.0
     return (z, y, x), f"nuclei span {_list(found.extent)} voxels of the data" + ("" if same else ", which is resampled")

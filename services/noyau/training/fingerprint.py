@@ -15,6 +15,7 @@ from scipy import ndimage as ndi
 
 from noyau.domain.errors import InvalidInput
 from noyau.training.dataset import Pair
+from noyau.training.scaling import REFERENCE
 
 # Enough to know a median, whatever the size of the dataset.
 _MOST_PAIRS = 64
@@ -22,6 +23,9 @@ _MOST_OBJECTS = 4000
 _MOST_SAMPLES = 200_000
 # Turns a median absolute deviation into the standard deviation of a normal distribution.
 _MAD = 1.4826
+
+NOMINAL: dict[int, tuple[float, ...]] = {3: (9.0, 18.0, 18.0), 2: (22.0, 22.0)}
+"""Voxels that the nuclei of the shipped models span."""
 
 Spacing = tuple[float, float, float]
 
@@ -65,12 +69,12 @@ class Fingerprint:
         return {name: _rounded(value) for name, value in asdict(self).items()}
 
 
-def take_fingerprint(pairs: Sequence[Pair], voxel_sizes: Sequence[Spacing | None] = ()) -> Fingerprint:
+def take_fingerprint(pairs: Sequence[Pair], *, labelled: bool = True) -> Fingerprint:
     """Measures a dataset.
 
     Args:
         pairs: what is trained on.
-        voxel_sizes: of each pair, micrometres z/y/x, None where nobody knows.
+        labelled: False where nothing is annotated; nuclei are then taken to be as large as those of the shipped models.
 
     Raises:
         InvalidInput: there is no pair, no labelled nucleus, or no voxel whose label is known.
@@ -79,22 +83,14 @@ def take_fingerprint(pairs: Sequence[Pair], voxel_sizes: Sequence[Spacing | None
         raise InvalidInput("There is no pair to train on.", "Check the data paths and the validation split.")
     some = pairs[:: max(1, len(pairs) // _MOST_PAIRS)]
     known = float(np.mean([1.0 if pair.known is None else pair.known.mean() for pair in some]))
-    if known == 0.0:
-        raise InvalidInput(
-            "All labels are marked as unknown (the ignore value), so there is nothing to learn from.",
-            "Annotate a part of an image, or give the ignore value that the labels really use.",
-        )
-    objects = sum(int(pair.objects.counted.sum()) for pair in pairs)
-    if not objects:
-        raise InvalidInput(
-            f"The labels of all {len(pairs)} pairs are empty: there is no nucleus to learn from.",
-            "Check that the label files belong to the images, and that nuclei are numbered 1, 2, ...",
-        )
-    extents = np.concatenate([_extents(pair) for pair in some] or [np.zeros((0, pairs[0].image.ndim))])
-    radius = float(np.median(np.concatenate([pair.objects.radii for pair in some if len(pair.objects.ids)])))
+    if labelled:
+        _require_labels(pairs, known)
     ndim = pairs[0].image.ndim
+    extents = np.concatenate([_extents(pair) for pair in some]) if labelled else np.array([NOMINAL[ndim]])
+    radii = [pair.objects.radii for pair in some if len(pair.objects.ids)]
+    radius = float(np.median(np.concatenate(radii))) if labelled and radii else REFERENCE[ndim] / 2
     ball = np.pi if ndim == 2 else 4 * np.pi / 3
-    sizes = [size for size in voxel_sizes if size is not None]
+    sizes = [pair.voxel_size for pair in pairs if pair.voxel_size is not None]
     z, y, x = (float(v) for v in np.median(sizes, axis=0)) if sizes else (0.0, 0.0, 0.0)
     return Fingerprint(
         ndim=ndim,
@@ -103,7 +99,7 @@ def take_fingerprint(pairs: Sequence[Pair], voxel_sizes: Sequence[Spacing | None
         shape=tuple(int(n) for n in np.median([pair.image.shape for pair in pairs], axis=0)),
         largest=tuple(int(n) for n in np.max([pair.image.shape for pair in pairs], axis=0)),
         voxel_size=(z, y, x) if sizes else None,
-        objects=objects,
+        objects=sum(int(pair.objects.counted.sum()) for pair in pairs),
         extent=tuple(float(v) for v in np.median(extents, axis=0)) if len(extents) else (2 * radius,) * ndim,
         diameter=2 * radius,
         size=float(ball * radius**ndim),
@@ -111,6 +107,19 @@ def take_fingerprint(pairs: Sequence[Pair], voxel_sizes: Sequence[Spacing | None
         known=known,
         contrast=float(np.median([_contrast(pair) for pair in some])),
     )
+
+
+def _require_labels(pairs: Sequence[Pair], known: float) -> None:
+    if known == 0.0:
+        raise InvalidInput(
+            "All labels are marked as unknown (the ignore value), so there is nothing to learn from.",
+            "Annotate a part of an image, or give the ignore value that the labels really use.",
+        )
+    if not any(pair.objects.counted.any() for pair in pairs):
+        raise InvalidInput(
+            f"The labels of all {len(pairs)} pairs are empty: there is no nucleus to learn from.",
+            "Check that the label files belong to the images, and that nuclei are numbered 1, 2, ...",
+        )
 
 
 def _extents(pair: Pair) -> np.ndarray:

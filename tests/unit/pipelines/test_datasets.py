@@ -71,6 +71,48 @@ def test_the_only_label_group_is_taken_and_several_must_be_named(tmp_path: Path)
     assert len(open_pairs([str(path)], labels="corrected", access=everything).pairs) == 1
 
 
+def test_a_time_series_is_one_specimen_of_many_pairs(tmp_path: Path, make_image: Callable[..., Path]) -> None:
+    frames = [scene(seed) for seed in range(3)]
+    path = make_image(tmp_path / "movie.zarr", np.stack([image for image, _ in frames]), "tyx", scale=[1, 0.5, 0.5])
+    make_image(path / "labels" / "nuclei", np.stack([labels for _, labels in frames]), "tyx", scale=[1, 0.5, 0.5])
+    listing = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": {"version": "0.5", "labels": ["nuclei"]}}}
+    (path / "labels" / "zarr.json").write_text(json.dumps(listing))
+    dataset = open_pairs([str(path)], access=AccessPolicy.everything())
+    assert [p.place.stem for p in dataset.pairs] == ["movie_t000", "movie_t001", "movie_t002"]
+    assert {p.specimen for p in dataset.pairs} == {f"{tmp_path.name}/movie"} and dataset.ndim == 2
+    np.testing.assert_array_equal(dataset.pairs[2].load(PARAMS).image, frames[2][0])
+    np.testing.assert_array_equal(dataset.pairs[2].load(PARAMS).labels, frames[2][1])
+
+
+def test_the_fields_of_a_plate_are_pairs(tmp_path: Path, make_image: Callable[..., Path]) -> None:
+    plate = tmp_path / "plate.zarr"
+    for seed, place in enumerate(("A/1/0", "A/1/1")):
+        field = zarr_pair(tmp_path / "one.zarr", seed, (1, 56, 60))
+        (plate / place).parent.mkdir(parents=True, exist_ok=True)
+        field.rename(plate / place)
+    for folder, ome in (
+        (plate, {"plate": {"wells": [{"path": "A/1"}]}}),
+        (plate / "A", {}),
+        (plate / "A" / "1", {"well": {"images": [{"path": "0"}, {"path": "1"}]}}),
+    ):
+        group = {"zarr_format": 3, "node_type": "group", "attributes": {"ome": {"version": "0.5", **ome}}}
+        (folder / "zarr.json").write_text(json.dumps(group))
+    dataset = open_pairs([str(tmp_path)], access=AccessPolicy.everything())
+    assert [p.place.stem for p in dataset.pairs] == ["plate_A_1_0", "plate_A_1_1"]
+
+
+def test_boxes_of_a_volume(tmp_path: Path) -> None:
+    image, labels = scene(0, (16, 40, 44), 5)
+    corners = [np.argwhere(labels == i) for i in np.unique(labels)[1:]]
+    boxes = np.array([[*c.min(0), *(c.max(0) + 1)] for c in corners])
+    np.savez(tmp_path / "a.npz", image=image, boxes=boxes)
+    (pair,) = (ref.load(PARAMS) for ref in open_pairs([str(tmp_path)], access=AccessPolicy.everything()).pairs)
+    assert pair.kind == "boxes" and len(pair.objects.ids) == len(boxes) and pair.known is not None
+    assert (labels[pair.known & (pair.labels > 0)] > 0).mean() > 0.9 and not labels[
+        pair.known & (pair.labels == 0)
+    ].any()
+
+
 def test_tiff_folders_and_ome_tiff_with_its_voxel_size(tmp_path: Path) -> None:
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()

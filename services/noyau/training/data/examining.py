@@ -17,6 +17,7 @@ from noyau.training.data.values import Findings, Problem
 FRAGMENT_SHARE = 0.05
 _FULL = 0.95
 _STRAY = 4
+_NEARLY_ALL = 0.999999
 _SPACING_TOLERANCE = 0.1
 
 
@@ -38,7 +39,7 @@ def examine(prepared: Prepared) -> Findings:
         split_objects=_in_pieces(labels, len(sizes)) if weak is None else 0,
         median_size=float(np.median(sizes)) if len(sizes) and prepared.kind != "points" else 0.0,
         foreground=round(foreground / max(covered, 1), 4),
-        known=round(covered / labels.size, 4),
+        known=1.0 if known is None else min(round(covered / labels.size, 6), _NEARLY_ALL),
         image_digest=_digest(prepared.image),
         labels_digest=_digest(labels),
         sizes=sizes if prepared.kind == "labels" else sizes[:0],

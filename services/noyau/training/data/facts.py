@@ -31,7 +31,7 @@ class Facts:
         specimen: regular expression on the name without folder; its first group (or the whole match) is the specimen.
         labels: label group of OME-Zarr images.
         ignore: value of the labels that means "unknown"; -1 always does.
-        kind: `points` takes the labels as marks of centres; None decides by the data.
+        kind: `points` and `boxes` take the labels as marks of centres or for their boxes; None decides by the data.
         radius: typical radius of a nucleus in voxels of the last axis, for points; None estimates it.
         complete: every nucleus of the image has its point, so that what is far from all points is background.
         components: masks of one value are cut into connected components.

@@ -59,9 +59,10 @@ def near_copies(
         check()
         scores = standardised(_variants(picture)) @ references.T
         best = scores.max(0)
-        allowed = [j for j in np.argsort(-best) if best[j] > COARSE and j != index and apart(index, int(j))]
+        alike = [int(j) for j in np.flatnonzero(best > COARSE)]
+        allowed = sorted((j for j in alike if j != index and apart(index, j)), key=lambda j: -best[j])
         for j in allowed[:_CANDIDATES]:
-            key = (min(index, int(j)), max(index, int(j)))
+            key = (min(index, j), max(index, j))
             score = _aligned(picture, pictures[j], int(scores[:, j].argmax()))
             found[key] = max(found.get(key, 0.0), score)
     copies = [Likeness(i, j, round(score, 4)) for (i, j), score in found.items() if score > FINE]

@@ -72,10 +72,9 @@ def prepare(sample: Sample, name: str, ndim: int, facts: Facts, labelled: bool =
     if sample.labels is None:
         return _weak(image, sample, name, facts, size, notes)
     labels, known = _labels(sample, image, name, facts, notes)
-    marks = _marks(labels, facts, notes)
+    marks = _marks(sample.image, labels, facts, notes)
     if marks is not None:
-        given = Sample(sample.image, points=marks)
-        return _weak(image, given, name, facts, size, notes)
+        return _weak(image, marks, name, facts, size, notes)
     return Prepared(image, labels, known, "labels", size, None, tuple(notes))
 
 
@@ -203,15 +202,21 @@ def _separated(labels: np.ndarray, name: str, facts: Facts, notes: list[tuple[st
     return pieces.astype(np.uint16 if count < 2**16 else np.int32)
 
 
-def _marks(labels: np.ndarray, facts: Facts, notes: list[tuple[str, str]]) -> np.ndarray | None:
-    """Centres, where the labels are marks of single voxels (or are said to be marks)."""
+def _marks(image: Pixels, labels: np.ndarray, facts: Facts, notes: list[tuple[str, str]]) -> Sample | None:
+    """Points or boxes instead of labels that are, or are said to be, nothing more than that."""
     counts = np.bincount(labels.ravel())[1:]
     present = np.flatnonzero(counts) + 1
-    if len(present) == 0 or (facts.kind or ("points" if counts.max() == 1 else "labels")) != "points":
+    kind = facts.kind or ("points" if len(present) and counts.max() == 1 else "labels")
+    if len(present) == 0 or kind == "labels":
         return None
     if facts.kind is None:
         notes.append(("points", f"All {len(present)} labels are single voxels: they are taken for centres of nuclei."))
-    return np.array(ndi.center_of_mass(labels > 0, labels, present)).reshape(-1, labels.ndim)
+    if kind == "boxes":
+        found = [part for part in ndi.find_objects(labels) if part is not None]
+        boxes = np.array([[*(p.start for p in part), *(p.stop for p in part)] for part in found])
+        return Sample(image, boxes=boxes)
+    points = np.array(ndi.center_of_mass(labels > 0, labels, present)).reshape(-1, labels.ndim)
+    return Sample(image, points=points)
 
 
 def _weak(

@@ -116,6 +116,12 @@ def test_labels_of_single_voxels_are_points() -> None:
     assert ready(labels=marks, facts=Facts(kind="labels")).kind == "labels"
 
 
+def test_labels_that_are_said_to_be_boxes() -> None:
+    pair = ready(facts=Facts(kind="boxes"))
+    assert pair.kind == "boxes" and pair.objects is not None and len(pair.objects.ids) == len(np.unique(LABELS)) - 1
+    assert pair.known is not None and not LABELS[pair.known & (pair.labels == 0)].any()
+
+
 def test_images_alone_are_enough_without_labels() -> None:
     pair = prepare(Sample(Pixels(IMAGE)), "a", 2, Facts(), labelled=False)
     assert pair.image is IMAGE and pair.known is None and not pair.labels.any()

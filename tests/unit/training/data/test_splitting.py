@@ -80,6 +80,16 @@ def test_pairs_known_in_part_do_not_validate(npz_folder: Path) -> None:
     assert split.val == () and len(split.train) == 4 and split.problems[0].kind == "partial-validation"
 
 
+def test_a_single_unknown_voxel_is_enough_not_to_validate(tmp_path: Path) -> None:
+    for index in range(2):
+        image, labels = draw_scene(index, (256, 256))
+        signed = labels.astype(np.int16)
+        signed[0, 0] = -1 if index else 0
+        np.savez(tmp_path / f"a{index}.npz", image=image, labels=signed)
+    split = split_dataset(open_dataset([str(tmp_path)]), ["a1"])
+    assert split.val == () and split.problems[0].kind == "partial-validation"
+
+
 def test_time_points_of_one_specimen_are_not_split(tmp_path: Path) -> None:
     for index in range(4):
         image, labels = draw_scene(index)

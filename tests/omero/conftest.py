@@ -20,6 +20,7 @@ import pytest
 # pytest's importlib mode leaves sys.path alone, so siblings would not be found.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from omero_ledger import ProductLedger
 from omero_place import Place, Refused, open_place
 
 if TYPE_CHECKING:
@@ -33,10 +34,8 @@ if any(importlib.util.find_spec(name) is None for name in ("Ice", "omero")):
 @pytest.fixture(scope="session")
 def omero_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Where the server is."""
-    ledger = os.environ.get("NOYAU_OMERO_LEDGER")
-    folder = tmp_path_factory.mktemp("omero-server")
     try:
-        with open_place(folder, Path(ledger) if ledger else folder / "ledger.txt") as place:
+        with open_place(tmp_path_factory.mktemp("omero-server")) as place:
             yield place
     except Refused as error:
         pytest.skip(str(error))
@@ -79,13 +78,37 @@ def faults(omero_place: Place) -> Iterator[Callable[..., Any]]:
     omero_place.order("/faults/clear")
 
 
+@pytest.fixture(scope="session")
+def product_ledger() -> Iterator[ProductLedger]:
+    """What the product asked of the server in these tests; new entries have to be in the file beside this one."""
+    path = Path(__file__).with_name("ledger.txt")
+    ledger = ProductLedger(path, write=os.environ.get("NOYAU_OMERO_LEDGER") == "write")
+    yield ledger
+    new = ledger.finish()
+    assert not new, (
+        "the product uses operations or queries of OMERO that nobody has looked at yet; run"
+        " NOYAU_OMERO_LEDGER=write make test-omero and review the change of ledger.txt:\n" + "\n".join(new)
+    )
+
+
 @pytest.fixture(autouse=True)
-def _nothing_unknown(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails the test that used something which the simulated server does not know: clients swallow such errors."""
+def _known_and_noted(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails the test that used something which the simulated server does not know: clients swallow such errors.
+
+    What tests of the product used (all but those of the server's own rules) is noted.
+    """
     uses = "omero_place" in request.fixturenames
-    place = request.getfixturevalue("omero_place") if uses else None
-    yield
-    if place is None or not place.control or request.node.get_closest_marker("unknown_on_purpose"):
+    place: Place | None = request.getfixturevalue("omero_place") if uses else None
+    if place is None or not place.control:
+        yield
         return
+    product = not request.path.name.startswith("test_rules_")
+    ledger: ProductLedger | None = request.getfixturevalue("product_ledger") if product else None
+    request.getfixturevalue("seed")
+    place.order("/used", method="GET")
+    yield
+    if ledger is not None:
+        ledger.note(place.order("/used", method="GET"))
     found = place.order("/violations", method="GET")
-    assert not found, "the simulated server does not know:\n" + "\n".join(found)
+    if not request.node.get_closest_marker("unknown_on_purpose"):
+        assert not found, "the simulated server does not know:\n" + "\n".join(found)

@@ -48,7 +48,7 @@ class Place:
 
 
 @contextmanager
-def open_place(folder: Path, ledger: Path | None = None) -> Iterator[Place]:
+def open_place(folder: Path) -> Iterator[Place]:
     """The server of the environment, else a simulated one that runs until the end.
 
     Raises:
@@ -68,7 +68,6 @@ def open_place(folder: Path, ledger: Path | None = None) -> Iterator[Place]:
         "--root-password",
         "root-secret",
     ]
-    command += ["--ledger", str(ledger)] if ledger else []
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     log = (folder / "log").open("wb")
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment)

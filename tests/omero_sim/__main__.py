@@ -1,6 +1,6 @@
 """Starts the server and says on one line of JSON where it listens; it ends when its standard input is closed.
 
-python -m omero_sim --folder /tmp/omero --ledger ledger.txt --root-password secret [--tcp-port 4063 --tls-port 4064]
+python -m omero_sim --folder /tmp/omero --root-password secret [--tcp-port 4063 --tls-port 4064]
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ def main() -> None:
     """Runs until nobody listens any more."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--ledger", type=Path)
     parser.add_argument("--root-password", default="omero")
     parser.add_argument("--tcp-port", type=int, default=0)
     parser.add_argument("--tls-port", type=int, default=0)
@@ -31,7 +30,6 @@ def main() -> None:
     options = Options(
         arguments.folder,
         arguments.root_password,
-        arguments.ledger,
         certificate,
         arguments.tcp_port,
         arguments.tls_port,

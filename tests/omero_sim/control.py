@@ -1,13 +1,15 @@
-"""A second door, for the tests alone: order failures, end sessions, ask what was not known. HTTP and JSON on the
-loopback.
+"""A second door, for the tests alone: order failures, end sessions, ask what was used. HTTP and JSON on the loopback.
 
-GET  /violations              what clients used that is not simulated, since the last time
-GET  /calls                   the operations since the last time, in order
-POST /faults                  {"kind": ..., "at": ..., "operation": ..., "seconds": ..., "times": ...}; see `faults`
-POST /faults/clear
-POST /sessions/expire, /kill  {"uuid": ...}
-POST /pyramid                 {"pixels": id, "pending": true}: whether the smaller versions are still being made
-POST /restart                 sessions and connections are gone, data is not
+    GET  /violations              what clients used that is not simulated
+    GET  /used                    operations and queries that clients used, each once
+    GET  /calls                   the operations in order
+    POST /faults                  {"kind": ..., "at": ..., "operation": ..., "seconds": ..., "times": ...}; see `faults`
+    POST /faults/clear
+    POST /sessions/expire, /kill  {"uuid": ...}
+    POST /pyramid                 {"pixels": id, "pending": true}: whether the smaller versions are still being made
+    POST /restart                 sessions and connections are gone, data is not
+
+Answers to GET have what came since the last time.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ class Control(ThreadingHTTPServer):
         super().__init__((HOST, 0), _Handler)
         self.actions: dict[str, Callable[[dict[str, Any]], Any]] = {
             "GET /violations": lambda body: server.ledger.take_violations(),
+            "GET /used": lambda body: server.ledger.take_used(),
             "GET /calls": lambda body: server.ledger.take_calls(),
             "POST /faults": lambda body: server.faults.order(Fault(**body)),
             "POST /faults/clear": lambda body: server.faults.clear(),

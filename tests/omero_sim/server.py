@@ -57,14 +57,12 @@ class Options:
     Attributes:
         folder: Where it keeps files.
         root_password: Of the administrator.
-        ledger: File for operations and queries; None for none.
         certificate: For TLS; None leaves it out.
         tcp_port, tls_port: 0 for any free one.
     """
 
     folder: Path
     root_password: str
-    ledger: Path | None = None
     certificate: Certificate | None = None
     tcp_port: int = 0
     tls_port: int = 0
@@ -85,7 +83,7 @@ class Server:
         self.store = Store()
         self.accounts = Accounts(self.store, options.root_password)
         self.sessions = Sessions(self.store, self.accounts)
-        self.ledger = Ledger(options.ledger)
+        self.ledger = Ledger()
         self.faults = Faults()
         self.pixels = PixelData(options.folder / "Pixels")
         self.files = Files(options.folder / "Files", self.pixels)

@@ -200,6 +200,10 @@ class ThumbnailService(RenderingService):
         self._view(call)
         return True
 
+    def isInProgress(self, call: Call) -> bool:
+        """Pictures are made when they are asked for."""
+        return False
+
     def setRenderingDefId(self, call: Call, number: int) -> None:
         """Uses the settings; there is one set."""
 

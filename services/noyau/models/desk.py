@@ -16,8 +16,11 @@ from noyau.domain.model import ModelInfo
 from noyau.models.apart import Runner, run_here
 from noyau.models.bioimageio.objects import ObjectRule
 from noyau.models.description import MODEL_FILE
+from noyau.models.leftovers import remove_old
 from noyau.models.registry import ModelRegistry
 from noyau.storage.failures import write_error
+
+_PREFIX = "noyau-model-"
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,8 @@ class ModelDesk:
         try:
             if self._scratch is not None:
                 self._scratch.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix="noyau-model-", dir=self._scratch))
+                remove_old(self._scratch, f"{_PREFIX}*")
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._scratch))
         except OSError as error:
             raise write_error(error, f"the scratch folder {self._scratch or tempfile.gettempdir()}") from error
         try:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from noyau.domain.errors import DamagedData, NoyauError
 from noyau.models.index import StoredFile
+from noyau.models.leftovers import remove_old
 from noyau.storage.failures import write_error
 from noyau.storage.store import Store
 
@@ -42,6 +43,7 @@ class PackageCache:
         if not _is_whole(target, files):
             shutil.rmtree(target, ignore_errors=True)
             partial = self._root / f".{target.name}.{uuid4().hex}.partial"
+            remove_old(self._root, ".*.partial")
             try:
                 for path, expected in files.items():
                     _fetch(source, ref, path, expected, partial)

@@ -137,6 +137,8 @@ def test_a_damaged_index_is_told(
         registry.get("m")
     assert [problem.what for problem in registry.catalogue().problems] == ["m"]
     assert registry.get("n").ref == "n@1"
+    assert list(registry.repair("m", "ada")[0]) == ["1"]
+    assert registry.get("m").ref == "m@1" and (registry.folder("m") / "model.json").is_file()
 
 
 def test_a_server_that_is_down_is_told(home: str, tmp_path: Path, make_model_folder: Make) -> None:

@@ -161,6 +161,25 @@ def remove_model(
         show_json({"removed": info.ref, "digest": info.digest}) if json else show_line(f"{info.ref} is gone")
 
 
+def repair_model(
+    name: Annotated[str, typer.Argument(help="Model name, without version.")],
+    by: By = None,
+    json: options.Json = False,
+) -> None:
+    """Make the damaged index of a model again from its packages, here in NOYAU_MODELS_HOME. Its aliases are lost."""
+    with told(json):
+        from noyau.config import load_settings
+        from noyau.wiring import own_model_desk
+
+        found, left_out = own_model_desk(load_settings()).registry.repair(name, _by(by))
+        if json:
+            show_json({"model": name, "versions": found, "left_out": left_out})
+            return
+        for sentence in left_out:
+            typer.echo(f"warning: left out {sentence}", err=True)
+        show_line(f"{name} has the versions {', '.join(found) or 'none'} again; set its aliases anew.")
+
+
 def _register_archive(
     path: str, chosen: RegisterOptions, server: str | None, local: bool, tls_ca: Path | None
 ) -> ModelEntry:

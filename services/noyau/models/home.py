@@ -100,6 +100,29 @@ class ModelHome:
             raise FailedPrecondition(error.cause, _REMEDY) from error
         return made
 
+    def raw_index(self, name: str) -> bytes | None:
+        """The bytes of an index, damaged or not; None where there is none."""
+        return self._store.read(f"{name}/{INDEX_FILE}")
+
+    def replace_index(self, name: str, index: Index, keep: bytes) -> None:
+        """Puts an index in the place of a damaged one, which is kept under another name.
+
+        Raises:
+            NoyauError: the home cannot be written.
+        """
+        self._store.write(f"{name}/{INDEX_FILE}.{now():%Y%m%dT%H%M%SZ}.damaged", keep)
+        self._store.write_json(f"{name}/{INDEX_FILE}", encode(index))
+
+    def contents(self, name: str, number: str) -> dict[str, bytes]:
+        """All files of a version, whether the index knows it or not.
+
+        Raises:
+            NoyauError: one cannot be read.
+        """
+        room = self._store.child(f"{name}/{number}")
+        paths = [path for path in room.names() if not any(part.startswith(".") for part in path.split("/"))]
+        return {path: room.read(path) or b"" for path in sorted(paths)}
+
     def present(self, name: str) -> list[str]:
         """Versions that have a folder, whether the index knows them or not."""
         return [folder for folder in self._store.folders(name) if not folder.startswith(".")]

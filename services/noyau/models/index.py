@@ -107,7 +107,7 @@ def decode(document: dict[str, Any] | None, where: str) -> Index:
         raise DamagedData(f"The model index '{where}' is damaged at '{place}': {first['msg']}.", REMEDY) from error
 
 
-REMEDY = "Restore the file from a copy, or move it away and register the versions beside it again."
+REMEDY = "Restore the file from a copy, or make it again from the packages with `noyau models repair`."
 
 
 def encode(index: Index) -> dict[str, Any]:

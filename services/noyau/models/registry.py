@@ -13,8 +13,9 @@ from noyau.domain.model import ModelInfo
 from noyau.models.description import MODEL_FILE
 from noyau.models.home import ModelHome, now
 from noyau.models.index import Index, drop_alias, point, step_back, withdraw
-from noyau.models.references import check_alias, clean_person, is_name, split_reference
+from noyau.models.references import check_alias, check_name, clean_person, is_name, split_reference
 from noyau.models.registering import Registration, register
+from noyau.models.repairing import repair
 from noyau.models.shelf import Shelf, Volume, build_shelf, shelf_of
 
 if TYPE_CHECKING:  # imports torch
@@ -211,6 +212,15 @@ class ModelRegistry:
         home.update(name, lambda index: withdraw(index, number, clean_person(by), now()))
         home.clear(name, number, "")
         return info
+
+    def repair(self, name: str, by: str) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Makes a damaged index again from the packages beside it; see `noyau.models.repairing.repair`.
+
+        Returns:
+            version to digest of what is there again, and a sentence about every version that was left out.
+        """
+        index, left_out = repair(self._writable(), check_name(name), clean_person(by))
+        return {number: version.digest for number, version in index.versions.items()}, left_out
 
     def history(self, name: str) -> tuple[ModelEvent, ...]:
         """What happened to the versions of a name, oldest first. Raises NotFound, DamagedData."""

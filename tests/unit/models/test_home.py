@@ -416,3 +416,25 @@ def test_a_package_that_somebody_put_into_the_home_by_hand_is_named(
     assert [e.info.ref for e in found.entries] == ["m@1"]
     assert [p.what for p in found.problems] == ["m@5"]
     assert registry.register(make_model_folder("m", "5"), by="").ref == "m@6"
+
+
+def test_a_damaged_index_is_made_again_from_the_packages(
+    registry: ModelRegistry, home: Path, make_model_folder: Make
+) -> None:
+    for number in range(3):
+        registry.register(make_model_folder("m", weights=bytes([number])), by="ada")
+    before = registry.entry("m@2")
+    (home / "m" / "3" / "weights.safetensors").write_bytes(b"damaged as well")
+    with pytest.raises(FailedPrecondition, match="not damaged"):
+        registry.repair("m", "bob")
+    (home / "m" / "index.json").write_bytes(b"{")
+    found, left_out = registry.repair("m", "bob")
+    assert list(found) == ["2", "4"]
+    assert [sentence.split(":")[0] for sentence in left_out] == ["m@3"]
+    assert registry.entry("m@2") == before
+    assert registry.aliases("m") == {"latest": "4"}
+    assert [path.read_bytes() for path in (home / "m").glob("index.json.*.damaged")] == [b"{"]
+    assert registry.register(make_model_folder("m"), by="").ref == "m@5"
+    for name, error in (("../m", InvalidInput), ("none", NotFound)):
+        with pytest.raises(error):
+            registry.repair(name, "")

@@ -15,6 +15,7 @@ from noyau.commands import (
     jobs,
     measure,
     model_group,
+    omero,
     segment,
     serve,
     suggest,
@@ -57,6 +58,12 @@ def build_app() -> typer.Typer:
     dataset_commands = typer.Typer(help="Check images and labels before training.", no_args_is_help=True)
     dataset_commands.command("check")(dataset.check)
     app.add_typer(dataset_commands, name="dataset")
+
+    omero_commands = typer.Typer(help="Log in to OMERO servers, remove results from them.", no_args_is_help=True)
+    omero_commands.command("login")(omero.login)
+    omero_commands.command("logout")(omero.logout)
+    omero_commands.command("clean")(omero.clean)
+    app.add_typer(omero_commands, name="omero")
 
     app.add_typer(model_group.build(), name="models")
     return app

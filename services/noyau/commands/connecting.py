@@ -25,7 +25,9 @@ _TIDY_SECONDS = 60.0
 
 
 @contextmanager
-def connected(server: str | None, local: bool, tls_ca: Path | None = None, workers: int = 1) -> Iterator[Client]:
+def connected(
+    server: str | None, local: bool, tls_ca: Path | None = None, workers: int = 1, omero: str = ""
+) -> Iterator[Client]:
     """A client of the service that the options name.
 
     Args:
@@ -33,11 +35,15 @@ def connected(server: str | None, local: bool, tls_ca: Path | None = None, worke
         local: `--local`; the private service ends with the context, whatever happens in it.
         tls_ca: `--tls-ca`.
         workers: worker processes of a private service; 0 where the command runs no job.
+        omero: alias of the OMERO server that the command is about; the service is told who asks. A private service
+            uses the session of `noyau omero login` itself.
 
     Raises:
         InvalidInput: both are given.
+        NotFound: nobody has logged in to that server here.
     """
     from noyau.client import Client, Security
+    from noyau.commands.logins import own_logins
     from noyau.config import DEFAULT_ADDRESS
 
     if server is not None and local:
@@ -49,7 +55,8 @@ def connected(server: str | None, local: bool, tls_ca: Path | None = None, worke
         with PrivateService(workers) as address, Client(address) as client:
             yield client
         return
-    with Client(server or DEFAULT_ADDRESS, security=Security(ca=tls_ca)) as client:
+    proof = (omero, own_logins().server(omero).own_key()) if omero else None
+    with Client(server or DEFAULT_ADDRESS, security=Security(ca=tls_ca), omero=proof) as client:
         yield client
 
 
@@ -116,6 +123,7 @@ class PrivateService:
 
 def private_settings(folder: Path, workers: int) -> Settings:
     """The user's settings with what is different for a private service: it may touch what the user may touch."""
+    from noyau.commands.logins import Logins
     from noyau.config import load_settings
 
     given = load_settings()
@@ -136,6 +144,7 @@ def private_settings(folder: Path, workers: int) -> Settings:
             "jobs": given.jobs.model_copy(update={"workers": workers, "database": None}),
             "access": given.access.model_copy(update={"roots": (), "remote_hosts": ("*",)}),
             "log": given.log.model_copy(update={"format": "console", "level": "error"}),
+            "omero": Logins(given.state_dir / "omero").settings(),
         }
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +29,36 @@ VoxelSizeText = Annotated[
 
 AUTO = "auto"
 """What is found out from the image."""
+
+
+Images = Annotated[
+    list[str],
+    typer.Argument(
+        help="OME-Zarr images, plates, wells, fields: paths or URIs. Or what is in OMERO: omero://alias/image/1, "
+        "dataset/5, project, plate, well, screen; with ?c=DAPI&t=0-4&level=0 to choose."
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option("--model", help="Model name or name@version. Default: nuclei-3d for volumes, nuclei-2d for planes."),
+]
+DiameterText = Annotated[
+    str | None,
+    typer.Option(
+        "--diameter",
+        metavar="UM|auto",
+        help="Expected nucleus diameter, micrometres; auto finds it out by itself.",
+    ),
+]
+RoisText = Annotated[
+    str, typer.Option("--rois", help="ROIs in OMERO: auto (masks within the budget), masks, polygons, points or none.")
+]
+LabelImageText = Annotated[
+    str,
+    typer.Option(
+        "--label-image", help="Label image in OMERO: auto (where ROIs do not show every pixel), always or never."
+    ),
+]
 
 
 def parse_voxel_size(text: str | None) -> VoxelSize | None:
@@ -76,6 +106,13 @@ def parse_time(text: str | None) -> tuple[int, int] | None:
         return (int(first), int(last or first))
     except ValueError as error:
         raise InvalidInput(f"'{text}' names no time points.", "Write one, as in 3, or a range, as in 0-9.") from error
+
+
+def parse_word(option: str, text: str, known: tuple[str, ...]) -> Any:
+    """One of a few words."""
+    if text not in known:
+        raise InvalidInput(f"{option} cannot be '{text}'.", f"Choose {', '.join(known)}.")
+    return text
 
 
 def absolute(uri: str) -> str:

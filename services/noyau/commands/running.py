@@ -12,8 +12,9 @@ from noyau.commands.connecting import connected, explain_absence
 from noyau.commands.exits import PARTIAL, told
 from noyau.commands.progress import ProgressView
 from noyau.commands.showing import plain, show_json, show_line, show_table
-from noyau.domain.errors import NoyauError
-from noyau.domain.jobs import Job, JobResult, JobSpec, MeasureSpec, SegmentSpec
+from noyau.domain.errors import InvalidInput, NoyauError
+from noyau.domain.jobs import Job, JobResult, JobSpec, MeasureSpec, SegmentSpec, inputs_of
+from noyau.domain.omero_uri import is_omero, parse_omero
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def run_job(spec: JobSpec, run: Run) -> None:
 
 
 def _run(spec: JobSpec, run: Run) -> Job:
-    with connected(run.server, run.local, run.tls_ca) as client:
+    with connected(run.server, run.local, run.tls_ca, omero=_omero_alias(spec)) as client:
         try:
             job = client.submit(spec, group=run.group, priority=run.priority, idempotency_key=run.key)
         except NoyauError as error:
@@ -69,6 +70,16 @@ def _run(spec: JobSpec, run: Run) -> Job:
 
         result_of(job)
         return job
+
+
+def _omero_alias(spec: JobSpec) -> str:
+    """The OMERO server whose images a job names; empty where it names none."""
+    aliases = sorted({parse_omero(uri).alias for uri in inputs_of(spec) if is_omero(uri)})
+    if len(aliases) > 1:
+        raise InvalidInput(
+            f"The job names images of several OMERO servers: {', '.join(aliases)}.", "Send one job each."
+        )
+    return "".join(aliases)
 
 
 def show_job_result(job: Job, json: bool) -> None:

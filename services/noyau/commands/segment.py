@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -10,15 +10,12 @@ from noyau.commands import options
 from noyau.commands.exits import told
 from noyau.commands.running import Run, run_job
 from noyau.domain.image import ImageRef
-from noyau.domain.jobs import SegmentSpec
+from noyau.domain.jobs import LabelImage, Rois, SegmentSpec
 
 
 def segment(
-    images: Annotated[list[str], typer.Argument(help="OME-Zarr images, or plates, wells and fields; paths or URIs.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="Model name or name@version. Default: nuclei-3d for volumes, nuclei-2d for planes."),
-    ] = None,
+    images: options.Images,
+    model: options.ModelName = None,
     labels: Annotated[str, typer.Option(help="Name of the label group that is written.")] = "nuclei",
     output: Annotated[
         str | None, typer.Option(help="Write here instead of into the image: an OME-Zarr, or a folder for many images.")
@@ -27,10 +24,7 @@ def segment(
     time: Annotated[str | None, typer.Option(metavar="T[-T]", help="Time points, e.g. 3 or 0-9. Default: all.")] = None,
     level: Annotated[int, typer.Option(help="Resolution level; 0 is the finest.")] = 0,
     voxel_size: options.VoxelSizeText = None,
-    diameter: Annotated[
-        str | None,
-        typer.Option(metavar="UM|auto", help="Expected nucleus diameter, micrometres; auto finds it out by itself."),
-    ] = None,
+    diameter: options.DiameterText = None,
     tile: Annotated[str | None, typer.Option(metavar="[Z,]Y,X", help="Tile in voxels of the model's grid.")] = None,
     batch: Annotated[int | None, typer.Option(help="Tiles per forward pass.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -40,6 +34,8 @@ def segment(
     threads: Annotated[int | None, typer.Option(help="Reading and decoding threads; never changes the result.")] = None,
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Leave out the table of measurements.")] = False,
     fill_missing: Annotated[bool, typer.Option("--fill-missing", help="Take missing chunks as zero.")] = False,
+    rois: options.RoisText = "auto",
+    label_image: options.LabelImageText = "auto",
     overwrite: options.Overwrite = False,
     server: options.Server = None,
     local: options.Local = False,
@@ -51,7 +47,7 @@ def segment(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find, outline and measure nuclei; results go into labels/, tables/ and noyau/ of each image."""
+    """Find, outline and measure nuclei; results go into labels/, tables/ and noyau/ of each image, or to OMERO."""
     with told(json):
         options.refuse_detached_private(detach, local)
         chosen, times = options.parse_channel(channel), options.parse_time(time)
@@ -73,5 +69,7 @@ def segment(
             overwrite=overwrite,
             workers=threads,
             fill_missing=fill_missing,
+            rois=options.parse_word("--rois", rois, get_args(Rois)),
+            label_image=options.parse_word("--label-image", label_image, get_args(LabelImage)),
         )
     run_job(spec, Run(server, local, tls_ca, json, quiet, detach, priority, group, key))

@@ -7,6 +7,14 @@ from noyau.omero.inventory import Belongings, belongings
 from noyau.omero.line import Line
 from noyau.omero.removing import remove
 from noyau.omero.runs import Run
+from noyau.omero.sets import images_of
+
+
+def runs_about(line: Line, uri: OmeroUri) -> list[tuple[OmeroUri, Run, Belongings]]:
+    """Every run of the session's own user about a thing and, for a set of images, about each image of it."""
+    images = [OmeroUri(uri.alias, "image", number) for number in images_of(line, uri)]
+    things = [uri, *images] if uri.is_set else images
+    return [(thing, run, found) for thing in things for run, found in belongings(line, thing).items()]
 
 
 def remove_run(line: Line, parent: OmeroUri, run: Run) -> int:

@@ -61,5 +61,3 @@ class OmeroDesk:
             )
         for alias in dict.fromkeys(parse_omero(uri).alias for uri in uris if is_omero(uri)):
             self._gateway.acting_for(owner, alias)
-
-

@@ -61,7 +61,7 @@ def read_image(line: Line, uri: OmeroUri) -> OmeroImage:
         raise InvalidInput(
             f"{uri.title} on the OMERO server '{uri.alias}' has no pixels.", "Its import may be unfinished."
         )
-    pixels = line.factory.getPixelsService().retrievePixDescription(found[0])
+    pixels = line.images.retrievePixDescription(found[0])
     depth = int(pixels.getSizeZ().getValue())
     z, y, x = (
         _length(pixels.getPhysicalSizeZ()),

@@ -77,7 +77,7 @@ def belongings(line: Line, parent: OmeroUri) -> dict[Run, Belongings]:
         line: the connection.
         parent: an image, or a container.
     """
-    owner = user_id(line)
+    owner = line.user_id
     found: dict[Run, _Found] = {}
     for annotation, text, namespace in _annotations(line, parent, owner):
         if (run := run_of(text)) is not None:
@@ -106,26 +106,21 @@ def annotation_of(line: Line, parent: OmeroUri, description: str) -> int | None:
         f"select a.id from {link_class(parent.kind)} l join l.child a "
         "where l.parent.id = :id and a.details.owner.id = :owner and a.description = :text order by a.id"
     )
-    found = queries.ids(line, hql, id=parent.id, owner=user_id(line), text=description)
+    found = queries.ids(line, hql, id=parent.id, owner=line.user_id, text=description)
     return found[0] if found else None
 
 
 def files_named(line: Line, name: str) -> list[int]:
     """Ids of our files of this name."""
     hql = "select f.id from OriginalFile f where f.details.owner.id = :owner and f.name = :text order by f.id"
-    return queries.ids(line, hql, owner=user_id(line), text=name)
+    return queries.ids(line, hql, owner=line.user_id, text=name)
 
 
 def image_described(line: Line, description: str) -> int | None:
     """Id of our image with this description, None where there is none."""
     hql = "select i.id from Image i where i.details.owner.id = :owner and i.description = :text order by i.id"
-    found = queries.ids(line, hql, owner=user_id(line), text=description)
+    found = queries.ids(line, hql, owner=line.user_id, text=description)
     return found[0] if found else None
-
-
-def user_id(line: Line) -> int:
-    """Id of the user that the session acts as."""
-    return int(line.factory.getAdminService().getEventContext().userId)
 
 
 def _annotations(line: Line, parent: OmeroUri, owner: int) -> list[tuple[int, str, str]]:

@@ -53,7 +53,7 @@ def create_label_image(line: Line, wanted: LabelImage) -> int:
     kind = label_type(wanted.largest)
     found = line.query.findByQuery("select t from PixelsType t where t.value = :value", queries.parameters(value=kind))
     name = f"{wanted.source.name[: LONGEST_NAME - len(wanted.name) - 3]} [{wanted.name}]"
-    service = line.factory.getPixelsService()
+    service = line.images
     number = service.createImage(
         width, height, depth, wanted.source.times, [0], found, name.replace("\0", ""), wanted.description
     )
@@ -129,4 +129,4 @@ def describe(line: Line, image: int, wanted: LabelImage) -> None:
     if logical is not None:
         logical.setName(omero.rtypes.rstring(wanted.name))
         line.update.saveObject(logical)
-    line.factory.getPixelsService().setChannelGlobalMinMax(pixels, 0, 0.0, float(max(1, wanted.largest)))
+    line.images.setChannelGlobalMinMax(pixels, 0, 0.0, float(max(1, wanted.largest)))

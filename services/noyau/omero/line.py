@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from noyau.omero.library import omero_library
@@ -40,13 +41,27 @@ class Line:
         """The ServiceFactory."""
         return self.client.getSession()
 
-    @property
+    # Each of these is a call to the server, and the stateless services stay the same as long as the connection lives.
+
+    @cached_property
     def query(self) -> Any:
+        """IQuery."""
         return self.factory.getQueryService()
 
-    @property
+    @cached_property
     def update(self) -> Any:
+        """IUpdate."""
         return self.factory.getUpdateService()
+
+    @cached_property
+    def images(self) -> Any:
+        """IPixels."""
+        return self.factory.getPixelsService()
+
+    @cached_property
+    def user_id(self) -> int:
+        """Id of the user that the session acts as."""
+        return int(self.factory.getAdminService().getEventContext().userId)
 
     def everywhere(self) -> dict[str, str]:
         """A call context that reads in all groups of the user. Writing with it is refused by the server."""

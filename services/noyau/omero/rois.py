@@ -11,7 +11,6 @@ import numpy as np
 from noyau.domain.geometry import Index3
 from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import queries
-from noyau.omero.inventory import user_id
 from noyau.omero.library import omero_library
 from noyau.omero.line import Line
 from noyau.omero.masks import object_masks
@@ -89,7 +88,7 @@ def saved_rois(line: Line, image: OmeroUri, description: str, count: int) -> dic
         description: of the part.
         count: how many ROIs it has.
     """
-    found = queries.rows(line, _OF_PART, id=image.id, owner=user_id(line), text=description)
+    found = queries.rows(line, _OF_PART, id=image.id, owner=line.user_id, text=description)
     if len(found) == count:
         return {int(name.removeprefix(_NAME)): int(number) for number, name in found}
     remove(line, {"Roi": [int(number) for number, _ in found]})

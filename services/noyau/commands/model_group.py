@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from noyau.commands import models, models_changing
+from noyau.commands import models, models_changing, models_selftest
 
 
 def build() -> typer.Typer:
@@ -16,6 +16,7 @@ def build() -> typer.Typer:
     group.command("show")(models.show_model)
     group.command("history")(models.show_history)
     group.command("check")(models.check_model)
+    group.command("selftest")(models_selftest.selftest_package)
     group.command("register")(models_changing.register_model)
     group.command("import")(models_changing.import_model)
     group.command("export")(models_changing.export_model)
@@ -23,4 +24,5 @@ def build() -> typer.Typer:
     group.command("rollback")(models_changing.rollback_model)
     group.command("alias")(models_changing.alias_model)
     group.command("remove")(models_changing.remove_model)
+    group.command("repair")(models_changing.repair_model)
     return group

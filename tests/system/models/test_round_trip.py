@@ -31,13 +31,14 @@ print(json.dumps(found))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_export_core_test_import_same_labels(tmp_path: Path) -> None:
     pytest.importorskip("bioimageio.core", reason="the extra 'bioimageio' is not installed")
     archives = {name: export(newest(name), tmp_path / f"{name}.zip") for name in MODELS}
 
     environment = {**os.environ, "BIOIMAGEIO_CACHE_PATH": str(tmp_path / "cache"), "HOME": str(tmp_path)}
     command = [sys.executable, "-W", "ignore", "-c", TEST, *map(str, archives.values())]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=800, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     verdicts = json.loads(done.stdout.splitlines()[-1])
     assert not verdicts["torchvision"]

@@ -80,8 +80,9 @@ def main(folder: Path) -> None:
     except NoyauError as error:
         verdict = {"kind": error.kind.value, "cause": error.cause, "remedy": error.remedy}
     except Exception as error:  # whatever the program raises is its verdict
-        reason = " ".join(str(error).split())[:300]
-        cause = f"The {task['architecture']} network cannot take its own test input: {type(error).__name__}: {reason}."
+        # The last line is what went wrong; those before it tell where in the program.
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:300].rstrip(".")
+        cause = f"The {task['architecture']} network cannot take its own test input: {reason}."
         verdict = {"kind": "INVALID_ARGUMENT", "cause": cause, "remedy": ""}
     os.write(1, f"\n{_PREFIX}{json.dumps(verdict)}\n".encode())
 

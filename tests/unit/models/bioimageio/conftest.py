@@ -65,8 +65,8 @@ def torchscript(network: nn.Module) -> bytes:
 
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.jit.save(torch.jit.trace(network.eval(), torch.zeros(1, 1, 16, 16)), buffer)
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(network.eval(), torch.zeros(1, 1, 64, 64)), buffer)
     return buffer.getvalue()
 
 
@@ -268,7 +268,7 @@ def program(network: nn.Module) -> bytes:
 
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")
         torch.jit.save(torch.jit.script(network), buffer)
     return buffer.getvalue()
 

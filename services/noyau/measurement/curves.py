@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from PIL import Image, ImageDraw
 
@@ -40,7 +41,7 @@ def draw_curves(charts: Sequence[Chart], heading: str = "") -> bytes:
     Returns:
         A PNG.
     """
-    shown = [chart for chart in charts if any(chart.lines.values())]
+    shown = [chart for chart in charts if any(_finite(values) for values in chart.lines.values())]
     top = MARGIN + (36 if heading else 0)
     canvas = Image.new("RGB", (WIDTH + 2 * MARGIN, top + max(1, len(shown)) * (HEIGHT + MARGIN)), PAPER)
     pen = ImageDraw.Draw(canvas)
@@ -56,7 +57,7 @@ def draw_curves(charts: Sequence[Chart], heading: str = "") -> bytes:
 
 
 def _panel(pen: ImageDraw.ImageDraw, chart: Chart, top: int) -> None:
-    lines = {name: dict(values) for name, values in chart.lines.items() if values}
+    lines = {name: values for name, given in chart.lines.items() if (values := _finite(given))}
     left, right = MARGIN + LEFT, MARGIN + WIDTH - 12
     upper, lower = top + TOP, top + HEIGHT - BOTTOM
     # An axis without any extent would have no scale.
@@ -93,6 +94,10 @@ def _legend(pen: ImageDraw.ImageDraw, names: Sequence[str], right: float, baseli
     for name, colour in zip(reversed(names), reversed(_colours(len(names))), strict=True):
         write(pen, (right, baseline), name, 14, colour, "rs")
         right -= width(name, 14) + 18
+
+
+def _finite(values: Mapping[int, float]) -> dict[int, float]:
+    return {step: value for step, value in values.items() if isfinite(value)}
 
 
 def _colours(count: int) -> list[tuple[int, int, int]]:

@@ -50,7 +50,7 @@ class Ranks:
             return network
         synchronise_norms(network, device)
         on = [device] if device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=on, broadcast_buffers=False)
+        return DistributedDataParallel(network, device_ids=on)
 
     def share(self, values: Sequence[float]) -> list[float]:
         """The leader's values, in every process."""

@@ -273,3 +273,15 @@ def test_data_outside_the_allowed_places_is_refused(pairs: Path, context: Callab
     for data in (str(pairs), str(allowed / "link")):
         with pytest.raises(PermissionRefused):
             train_job.run(spec_of(pairs, data=(data,)), context(access=AccessPolicy((str(allowed),))))
+
+
+@pytest.mark.slow
+def test_a_job_of_two_processes_trains_one_model(pairs: Path, context: Callable[..., Any]) -> None:
+    """The further process reads the data for itself and draws the other half of every batch."""
+    place = context()
+    two = train_job.run(spec_of(pairs, processes=2), place)
+    one = train_job.run(spec_of(pairs, name="one", overrides={**SETTINGS, "batch": 2}), context("j2"))
+    assert place.registry.get(two.model).training["processes"] == 2
+    weights = [place.registry.load(result.model).network.state_dict() for result in (two, one)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value.float(), weights[1][name].float(), rtol=5e-3, atol=2e-3)

@@ -92,7 +92,7 @@ def figures(tmp_path: Path, tiny_network: dict):
 
     def train(pairs: list[Pair]) -> dict[str, float]:
         config = TrainConfig(
-            name="weak", ndim=2, data=(), out=tmp_path, max_steps=120, batch=4, patch=(48, 48), warmup=5, lr=6e-3,
+            name="weak", ndim=2, data=(), out=tmp_path, max_steps=80, batch=4, patch=(48, 48), warmup=5, lr=6e-3,
             ema=0.9, arguments=tiny_network, augment=PLAIN, normalisation=PARAMS, checkpoint_minutes=60.0,
         )  # fmt: skip
         network = Loop(config, BatchSource(config, pairs), SilentReporter()).run().network

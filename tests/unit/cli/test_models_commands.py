@@ -94,3 +94,7 @@ def test_a_damaged_index_is_a_warning_beside_the_list(
     assert code == 0 and "nuclei-3d@1" in out
     assert err.startswith("warning: m: ") and "index.json" in err
     assert run("show", "m")[0] == 12
+    code, out, _ = run("repair", "m")
+    assert code == 0 and "versions 1, 2 again" in out
+    assert run("show", "m")[0] == 0
+    assert run("repair", "m")[0] == 11

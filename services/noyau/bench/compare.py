@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,6 +95,7 @@ def compare(
     *,
     folder: Path | None = None,
     reporter: Reporter | None = None,
+    seen: Callable[[Sequence[Outcome]], None] | None = None,
 ) -> list[Outcome]:
     """Trains and measures each combination; one that fails has a row that says why, and the others go on.
 
@@ -103,6 +104,7 @@ def compare(
         combinations: `decoder/network` each.
         folder: keeps the models; None means a temporary one.
         reporter: is told what is being done, and says when to stop.
+        seen: gets the rows so far after each combination.
 
     Raises:
         InvalidInput: a combination is no `decoder/network` of known ones, or there is no budget.
@@ -113,7 +115,12 @@ def compare(
     reporter = reporter or SilentReporter()
     with TemporaryDirectory(prefix="noyau-compare-") as temporary:
         place = folder or Path(temporary)
-        return [_one(trial, decoder, network, place / f"{decoder}-{network}", reporter) for decoder, network in pairs]
+        rows: list[Outcome] = []
+        for decoder, network in pairs:
+            rows.append(_one(trial, decoder, network, place / f"{decoder}-{network}", reporter))
+            if seen is not None:
+                seen(rows)
+        return rows
 
 
 def _parse(text: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from noyau.bench.decoders import bench_decoders
 from noyau.bench.memory import bench_memory
 from noyau.bench.networks import bench_network
 from noyau.bench.pipeline import bench_pipeline
@@ -15,7 +16,7 @@ from noyau.bench.stages import bench_stages
 from noyau.domain.errors import InvalidInput
 from noyau.domain.progress import Reporter, SilentReporter
 
-NAMES = ("network", "stages", "pipeline", "memory")
+NAMES = ("network", "stages", "decoders", "pipeline", "memory")
 MEMORY_VOXELS = (0.1e9, 0.4e9, 1.6e9)
 PIPELINE_VOXELS = 16e6
 
@@ -33,8 +34,9 @@ def run(
     """Measures and returns the table, in the order of `NAMES`.
 
     Args:
-        which: some of `NAMES`: `network` (OpenVINO against torch), `stages` (decoder, measurement), `pipeline` (a job
-            against one bare forward pass), `memory` (peak memory against the size of the image).
+        which: some of `NAMES`: `network` (OpenVINO against torch), `stages` (decoder, measurement), `decoders` (all of
+            them on perfect predictions), `pipeline` (a job against one bare forward pass), `memory` (peak memory
+            against the size of the image).
         model: reference of a 3D model.
         models: folders of model packages; None means the shipped ones.
         memory_voxels: sizes of the images of `memory`. Two bytes a voxel of disk are needed, and the time of a job.
@@ -60,6 +62,8 @@ def run(
             rows += bench_network(setting)
         if "stages" in which:
             rows += bench_stages(setting)
+        if "decoders" in which:
+            rows += bench_decoders(setting)
         if "pipeline" in which:
             rows += bench_pipeline(setting, pipeline_voxels)
         if "memory" in which:

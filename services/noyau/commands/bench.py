@@ -19,7 +19,7 @@ def bench(
     which: Annotated[
         list[str] | None,
         typer.Argument(
-            help="network, stages, pipeline and memory (default: these), or models (decoders and networks), or "
+            help="network, stages, decoders, pipeline, memory (default: these), or models (decoders and networks), or "
             "few-labels (what labelled crops are worth)."
         ),
     ] = None,
@@ -39,6 +39,7 @@ def bench(
     seed: bench_options.Seed = 0,
     threads: bench_options.Threads = 1,
     images: bench_options.Images = 8,
+    inverted: bench_options.Inverted = False,
     table: bench_options.Table = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -48,7 +49,7 @@ def bench(
         size = options.parse_voxel_size(voxel_size)
         common = {"steps": steps, "seed": seed, "threads": threads, "images": images}
         if which and FEW_LABELS in which:
-            setup = few_labels_of(which, data, val, model=model, voxel_size=size, **common)
+            setup = few_labels_of(which, data, val, model=model, voxel_size=size, inverted=inverted, **common)
             bench_few_labels(setup, folder, json, quiet)
             return
         if which and MODELS in which:

@@ -54,6 +54,7 @@ def packages(tmp_path_factory) -> Path:
 def test_every_benchmark_gives_positive_figures_with_unit_and_machine(packages, tmp_path, monkeypatch):
     monkeypatch.setattr("noyau.bench.networks.LEAST_SECONDS", 0.0)
     monkeypatch.setattr("noyau.bench.stages.LEAST_SECONDS", 0.0)
+    monkeypatch.setattr("noyau.bench.decoders.LEAST_SECONDS", 0.0)
     monkeypatch.setattr("noyau.bench.volumes.BLOCK", (16, 64, 64))
     monkeypatch.setattr("noyau.bench.volumes.SLAB", (16, 64, 64))
     rows = run(model="tiny", models=[packages], pipeline_voxels=6e4, memory_voxels=[6e4], folder=tmp_path)

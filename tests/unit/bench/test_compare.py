@@ -53,7 +53,10 @@ def test_a_combination_that_fails_has_a_row_that_says_why(monkeypatch):
         return {"steps": 3} if function == "train" else {"seg": 0.5}
 
     monkeypatch.setattr(compare_module, "run_child", child)
-    rows = compare(Trial(data=("x",), val=("y",), steps=3), ["star/unet", "vote/unet"])
+    lengths = []
+    trial = Trial(data=("x",), val=("y",), steps=3)
+    rows = compare(trial, ["star/unet", "vote/unet"], seen=lambda rows: lengths.append(len(rows)))
+    assert lengths == [1, 2]
     assert rows[0].note == "The measured process ended." and math.isnan(rows[0].seg)
     assert rows[1].note == "" and rows[1].seg == 0.5 and rows[1].steps == 3
 
@@ -94,7 +97,12 @@ def test_one_patch_fits_the_strides_of_all_networks(network, ndim):
 
 def test_the_table_is_written_beside_and_then_renamed(monkeypatch, tmp_path, capsys):
     outcome = Outcome("vote", "unet", steps=3, f1_50=0.5, machine="a machine")
-    monkeypatch.setattr(compare_module, "compare", lambda *args, **kwargs: [outcome])
+
+    def compared(*args, seen, **kwargs):
+        seen([outcome])
+        return [outcome]
+
+    monkeypatch.setattr(compare_module, "compare", compared)
     table = tmp_path / "table.md"
     bench_models(Trial(data=("x",), val=("y",), steps=1), None, None, table, json=True, quiet=True)
     assert table.read_text() == markdown([outcome]) and [p.name for p in tmp_path.iterdir()] == ["table.md"]

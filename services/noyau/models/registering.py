@@ -15,7 +15,6 @@ from noyau.models.home import ModelHome, now
 from noyau.models.index import (
     Index,
     Reservation,
-    StoredFile,
     Version,
     find_key,
     give_up,
@@ -117,7 +116,9 @@ def _fill(home: ModelHome, wanted: Registration, number: str, token: str) -> Non
         parcel = pack(wanted.folder, {"name": wanted.name, "version": number, "registered": record}, wanted.digest)
         files = home.put(wanted.name, number, token, parcel)
         parcel.check(files)
-        home.update(wanted.name, lambda index: _enter(index, wanted, number, token, files))
+        # The same time as in the package, from which a damaged index is made again.
+        version = Version(wanted.digest, wanted.by, at, files, wanted.key)
+        home.update(wanted.name, lambda index: _enter(index, wanted, number, token, version))
     except BaseException:
         # The first error is the one to tell. What cannot be removed now is removed by a later registration.
         with suppress(NoyauError):
@@ -126,8 +127,7 @@ def _fill(home: ModelHome, wanted: Registration, number: str, token: str) -> Non
         raise
 
 
-def _enter(index: Index, wanted: Registration, number: str, token: str, files: dict[str, StoredFile]) -> Index:
-    version = Version(wanted.digest, wanted.by, now(), files, wanted.key)
+def _enter(index: Index, wanted: Registration, number: str, token: str, version: Version) -> Index:
     entered = settle(index, number, token, version)
     return point(entered, wanted.alias, number, wanted.by, version.at) if wanted.alias else entered
 

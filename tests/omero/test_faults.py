@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from noyau.omero.gateway import Gateway
 from noyau.pipelines import segment
+from omero_kit import PASSWORD_ENV, results_on, rows, server_of
 from omero_place import Place
 from omero_seed import Seed
-from product_kit import PASSWORD_ENV, results_on, rows, server_of
-from segment_kit import Bench, world
+from omero_segment_kit import Bench, world
 
 PARTS = 4
 """The calls are spread over this many tests, so that they can run side by side."""

@@ -20,9 +20,9 @@ from noyau.omero.gateway import Gateway
 from noyau.omero.line import Line
 from noyau.omero.server import OmeroServer
 from omero.rtypes import unwrap
+from omero_kit import ALIAS, PASSWORD_ENV, count, rows, server_of, visitor_of
 from omero_place import Place
 from omero_seed import Seed
-from product_kit import ALIAS, PASSWORD_ENV, count, rows, server_of, visitor_of
 
 WHO = "asking"
 

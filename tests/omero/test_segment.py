@@ -29,10 +29,10 @@ from noyau.omero.runs import BULK_NAMESPACE, FILE_NAMESPACE, RUN_NAMESPACE
 from noyau.omero.truth import read_truth
 from noyau.omero.visitor import Visitor
 from noyau.pipelines import segment
+from omero_kit import ALIAS, PASSWORD_ENV, results_on, rows, server_of, visitor_of
 from omero_place import Place
 from omero_seed import Seed
-from product_kit import ALIAS, PASSWORD_ENV, results_on, rows, server_of, visitor_of
-from segment_kit import Bench, world
+from omero_segment_kit import Bench, world
 
 Login = Callable[..., Any]
 NOTHING = {"rois": 0, "annotations": 0, "label_images": 0}

@@ -19,9 +19,9 @@ from noyau.omero.truth import read_truth
 from noyau.sinks.omero import OmeroFile, OmeroSink
 from omero import model
 from omero.rtypes import rdouble, rint, rstring, unwrap
+from omero_kit import ALIAS, PASSWORD_ENV, count, new_image, results_on, rows, server_of, visitor_of
 from omero_place import Place
 from omero_seed import Seed, pixels_id, roi_with_mask
-from product_kit import ALIAS, PASSWORD_ENV, count, new_image, results_on, rows, server_of, visitor_of
 
 Login = Callable[..., Any]
 SHAPE = (3, 40, 50)

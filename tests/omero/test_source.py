@@ -25,9 +25,9 @@ from noyau.sources.writing import write_image
 from noyau.storage.store import Store
 from omero import model
 from omero.rtypes import rlong, rstring
+from omero_kit import ALIAS, PASSWORD_ENV, new_image, server_of, visitor_of
 from omero_place import Place
 from omero_seed import Seed, asymmetric, pixels_id
-from product_kit import ALIAS, PASSWORD_ENV, new_image, server_of, visitor_of
 
 EVERYTHING = AccessPolicy.everything()
 Login = Callable[..., Any]

@@ -12,8 +12,8 @@ import numpy as np
 from noyau.domain.access import AccessPolicy
 from noyau.omero.gateway import Gateway
 from noyau.pipelines.context import PipelineContext
+from omero_kit import ALIAS, new_image, visitor_of
 from omero_seed import Seed
-from product_kit import ALIAS, new_image, visitor_of
 
 _PATH = Path(__file__).resolve().parents[1] / "system" / "segment" / "conftest.py"
 _SPEC = importlib.util.spec_from_file_location("segment_world", _PATH)

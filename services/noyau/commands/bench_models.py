@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def bench_models(
         combinations: `decoder/network` each; None takes every decoder with our network and every network with our
             decoder.
         folder: keeps the models.
-        table: also writes the table here, as Markdown.
+        table: also writes the table here, as Markdown; it grows by a row with each combination.
         json, quiet: how to show.
     """
     from noyau.bench.compare import DEFAULT_COMBINATIONS, compare
@@ -70,11 +71,13 @@ def bench_models(
             "Give --data FOLDER and --val 'PATTERN' of the file names that are measured.",
         )
     with ProgressView(enabled=not quiet) as view, view.stopping_gently():
-        outcomes = compare(trial, combinations or DEFAULT_COMBINATIONS, folder=folder, reporter=view)
-    if table is not None:
-        partial = table.with_name(f"{table.name}.partial")
-        partial.write_text(markdown(outcomes), encoding="utf-8")
-        partial.replace(table)
+        outcomes = compare(
+            trial,
+            combinations or DEFAULT_COMBINATIONS,
+            folder=folder,
+            reporter=view,
+            seen=None if table is None else partial(_write, table),
+        )
     if json:
         show_json({"rows": outcomes})
         return
@@ -90,6 +93,12 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
         cells = (f"{c:.3g}" if isinstance(c, float) else str(c) for c in _cells(outcome))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])
+
+
+def _write(table: Path, outcomes: Sequence[Outcome]) -> None:
+    beside = table.with_name(f"{table.name}.partial")
+    beside.write_text(markdown(outcomes), encoding="utf-8")
+    beside.replace(table)
 
 
 def _cells(outcome: Outcome) -> list[object]:

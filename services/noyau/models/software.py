@@ -13,7 +13,7 @@ def software() -> dict[str, str]:
     found = {"python": python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            found[name] = version(name).partition("+")[0]  # the builds for a processor bear a local name
         except PackageNotFoundError:
             continue
     return found

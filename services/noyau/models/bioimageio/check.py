@@ -156,7 +156,7 @@ def _module(p: _Package) -> Element:
     training: dict[str, Any] = p.info.training
     text = (p.card + str(sorted(training))).lower()
     wanted = {
-        "loss": "loss" in text or p.info.decoder in ("vote", "border", "star", "flow"),
+        "loss": "loss" in text or not p.info.processing,
         "metrics": bool(p.info.metrics),
         "optimizer": bool(re.search(r"adam|sgd|optimi[sz]er", text)),
         "hyper-parameters": bool({"lr", "batch"} <= set(training)),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from noyau.domain.errors import AlreadyExists, DamagedData, InvalidInput
+from noyau.domain.errors import AlreadyExists, DamagedData, InvalidInput, NoyauError
 from noyau.domain.model import ModelInfo
 from noyau.models import selftest
 from noyau.models.bioimageio import names
@@ -62,6 +62,13 @@ def import_archive(
             raise AlreadyExists(f"There is a model {info.ref} in '{into}' already.", "Import it under another name.")
         selftest.check(staging)
         _move(staging, target)
+    except NoyauError:
+        raise
+    except Exception as error:  # values of a kind that nobody thought of must not look like a fault of the service
+        reason = " ".join(str(error).split())[:200].rstrip(".") or "no reason given"
+        raise DamagedData(
+            f"The archive '{zip_path.name}' holds what cannot be understood: {type(error).__name__}: {reason}."
+        ) from error
     finally:
         for leftover in (staging, staging.with_name(f"{staging.name}-trial")):
             shutil.rmtree(leftover, ignore_errors=True)

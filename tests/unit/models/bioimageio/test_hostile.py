@@ -249,6 +249,16 @@ def decoder_that_fills_the_memory(bench: Bench) -> Path:
     return bench.ours(model__json=lambda model: model["vote"].update(radius=10**8))
 
 
+@case("cannot be understood|is above")
+def numbers_that_are_words(bench: Bench) -> Path:
+    return bench.ours(model__json=lambda model: model["vote"].update(radius="wide"))
+
+
+@case("cannot be understood|cannot be read")
+def description_of_lists(bench: Bench) -> Path:
+    return bench.ours(model__json=lambda model: model.update(name=["a"], training=[[]]))
+
+
 @case("cannot be the name of a model")
 def name_that_is_a_path(bench: Bench) -> Path:
     return bench.ours(model__json=lambda model: model.update(name="../../evil"))

@@ -57,11 +57,13 @@ def test_planes_and_tiles(gateway: BlitzGateway, seed: Seed) -> None:
     np.testing.assert_array_equal(tile, array[1, 0, 0, 5:13, 10:30])
 
 
-def test_a_new_image_from_planes(gateway: BlitzGateway, seed: Seed) -> None:
+def test_a_new_image_from_planes(gateway: BlitzGateway) -> None:
     planes = asymmetric((4, 20, 30), "uint8")
-    made = gateway.createImageFromNumpySeq(
-        iter(planes), "planes", sizeZ=2, sizeC=2, dataset=gateway.getObject("Dataset", seed.images["lab"].dataset)
-    )
+    dataset = omero.gateway.DatasetWrapper(gateway, omero.model.DatasetI())
+    dataset.setName("planes")
+    dataset.save()
+    made = gateway.createImageFromNumpySeq(iter(planes), "planes", sizeZ=2, sizeC=2, dataset=dataset)
+    assert [i.id for i in dataset.listChildren()] == [made.id]
     # The order of the planes is z, then c, then t from the innermost out.
     np.testing.assert_array_equal(made.getPrimaryPixels().getPlane(1, 0, 0), planes[2])
 

@@ -7,6 +7,7 @@
     POST /faults/clear
     POST /sessions/expire, /kill  {"uuid": ...}
     POST /pyramid                 {"pixels": id, "pending": true}: whether the smaller versions are still being made
+    POST /services                {"most": how many services one session may have open}
     POST /restart                 sessions and connections are gone, data is not
 
 Answers to GET have what came since the last time.
@@ -40,6 +41,7 @@ class Control(ThreadingHTTPServer):
             "POST /sessions/expire": lambda body: server.sessions.expire(server.sessions.get(body["uuid"])),
             "POST /sessions/kill": lambda body: server.sessions.kill(server.sessions.get(body["uuid"])),
             "POST /pyramid": lambda body: _pyramid(server, body),
+            "POST /services": lambda body: setattr(server, "most_services", body["most"]),
             "POST /restart": lambda body: server.restart(),
         }
         threading.Thread(target=self.serve_forever, daemon=True).start()

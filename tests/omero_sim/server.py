@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from omero_sim.certificate import Certificate
 
 HOST = "127.0.0.1"
+
+# What one session may have open at once on a real server.
+MOST_SERVICES = 10_000
 PROPERTIES = {
     "Ice.MessageSizeMax": "250000",
     "Ice.ThreadPool.Server.Size": "8",
@@ -80,6 +83,7 @@ class Server:
             "omero.client.ui.tree.orphans.enabled": "true",
             "omero.sessions.timeout": "600000",
         }
+        self.most_services = MOST_SERVICES
         self.store = Store()
         self.accounts = Accounts(self.store, options.root_password)
         self.sessions = Sessions(self.store, self.accounts)
@@ -92,6 +96,7 @@ class Server:
         self.views: dict[tuple[int, int], View] = {}
         # The real servants of tables and scripts: what they are given, and what they found out.
         self.inner_context: Any = None
+        self.inner_session: Session | None = None
         self.processor: Any = None
         self.script_params: dict[tuple[int, str], Any] = {}
         self._names: dict[str, str] = {}
@@ -149,7 +154,8 @@ class Server:
     def restart(self) -> None:
         """What clients see of a restart: sessions and connections are gone, data is not."""
         for session in self.sessions.all():
-            self.sessions.kill(session)
+            if session is not self.inner_session:
+                self.sessions.kill(session)
         self.connections.close_all()
 
     def stop(self) -> None:

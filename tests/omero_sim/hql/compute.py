@@ -32,7 +32,6 @@ from omero_sim.hql.tree import (
     has_aggregate,
 )
 from omero_sim.records import Pair, Quantity, Record
-from omero_sim.values import plain
 
 if TYPE_CHECKING:
     from omero_sim.hql.evaluate import Evaluator, Row
@@ -103,15 +102,7 @@ class Computer:
         return len(path.names) == 1 and self._scope.entity(name) is None and schema.is_entity(name)
 
     def _param(self, param: Param, row: Row) -> Any:
-        wire = self._evaluator.params[param.name]
-        items = wire._val if hasattr(wire, "_val") and isinstance(wire._val, list) else None
-        return [self._plain(i) for i in items] if items is not None else self._plain(wire)
-
-    def _plain(self, wire: Any) -> Any:
-        value = plain(wire)
-        if hasattr(value, "ice_id"):
-            return self._evaluator.store.find(value.ice_id().rsplit("::", 1)[1], value._id._val)
-        return value
+        return self._evaluator.parameter(param.name)
 
     def _path(self, path: Path, row: Row) -> Any:
         if self._is_class(path):
@@ -163,6 +154,9 @@ class Computer:
 
     def _in(self, expression: In, row: Row) -> bool | None:
         value = self.value(expression.inner, row)
+        only = expression.items[0]
+        if isinstance(only, Param) and len(expression.items) == 1 and isinstance(value, int | str):
+            return value in self._evaluator.members(only.name)
         found: list[Any] = []
         for item in expression.items:
             inner = self.value(item, row)

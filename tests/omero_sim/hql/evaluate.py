@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import omero
+
 from omero_sim import schema
 from omero_sim.access import Context, can_read
 from omero_sim.hql import grouping
@@ -14,6 +16,7 @@ from omero_sim.hql.columns import Scope, full_path
 from omero_sim.hql.compute import Computer
 from omero_sim.hql.tree import Compare, Expression, In, Join, Logic, Param, Path, Query, has_aggregate
 from omero_sim.records import Pair, Record, Store
+from omero_sim.values import entity_of, plain
 
 Row = dict[str, Any]
 
@@ -46,6 +49,28 @@ class Evaluator:
     store: Store
     context: Context
     params: Mapping[str, Any] = field(default_factory=dict)
+    _parameters: dict[str, Any] = field(default_factory=dict)
+    _members: dict[str, frozenset[Any]] = field(default_factory=dict)
+
+    def parameter(self, name: str) -> Any:
+        """Plain value of a parameter, a row for an object, or a list of them."""
+        if name not in self._parameters:
+            wire = self.params[name]
+            items = wire._val if isinstance(wire, omero.RCollection) else None
+            self._parameters[name] = [self._plain(i) for i in items] if items is not None else self._plain(wire)
+        return self._parameters[name]
+
+    def members(self, name: str) -> frozenset[Any]:
+        """The values of a parameter that is a list, to look things up in; rows count as their ids."""
+        if name not in self._members:
+            value = self.parameter(name)
+            items = value if isinstance(value, list) else [value]
+            self._members[name] = frozenset(i.id if isinstance(i, Record) else i for i in items)
+        return self._members[name]
+
+    def _plain(self, wire: Any) -> Any:
+        value = plain(wire)
+        return self.store.find(entity_of(value), value._id._val) if hasattr(value, "ice_id") else value
 
     def run(self, query: Query) -> Result:
         """All rows, sorted, before any limit."""

@@ -47,9 +47,6 @@ STATEFUL: dict[str, tuple[Any, type[StatefulService]]] = {
     "createThumbnailStore": (omero.api.ThumbnailStore, ThumbnailService),
 }
 
-# `omero.services.maximum` on a real server.
-MOST_SERVICES = 10_000
-
 
 class ServiceFactory(Service):
     """The services of one session."""
@@ -137,7 +134,7 @@ class ServiceFactory(Service):
 
     def _stateful(self, interface: Any, kind: type[StatefulService]) -> Any:
         def make(call: Call) -> Any:
-            if len(self.session.stateful) >= MOST_SERVICES:
+            if len(self.session.stateful) >= self.server.most_services:
                 raise over_usage(f"Too many stateful services: {len(self.session.stateful)}")
             proxy = self.server.expose_new(self.session, interface, kind(self.server, self.session))
             self.session.stateful[proxy.ice_getIdentity().name] = interface

@@ -99,5 +99,6 @@ def inner_context(server: Server) -> Any:
                 raise LookupError("no root")
             session = server.sessions.create(root, group, time_to_idle=0)
             context.session = server.factory(session)
+            server.inner_session = session
             server.inner_context = context
         return server.inner_context

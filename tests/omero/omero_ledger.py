@@ -21,7 +21,7 @@ class ProductLedger:
     def __init__(self, path: Path, *, write: bool) -> None:
         self._path = path
         self._write = write
-        self._known = set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set()
+        self._known = self._written()
         self._new: set[str] = set()
 
     def note(self, lines: Iterable[str]) -> None:
@@ -32,7 +32,11 @@ class ProductLedger:
         """What is not written down; nothing once it is."""
         if self._new and self._write:
             beside = self._path.with_suffix(".part")
-            beside.write_text("\n".join(sorted(self._known | self._new)) + "\n", encoding="utf-8")
+            # Read again: several runs may be writing.
+            beside.write_text("\n".join(sorted(self._written() | self._new)) + "\n", encoding="utf-8")
             beside.replace(self._path)
             return []
         return sorted(self._new)
+
+    def _written(self) -> set[str]:
+        return set(self._path.read_text(encoding="utf-8").splitlines()) if self._path.is_file() else set()

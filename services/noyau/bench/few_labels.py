@@ -44,6 +44,7 @@ class FewLabels:
         seed: decides the crops and the training.
         threads: of the network.
         voxel_size: of the data, micrometres z/y/x; None takes the model's.
+        inverted: take the images with bright and dark exchanged, which fluorescence models have never seen.
     """
 
     model: str
@@ -55,6 +56,7 @@ class FewLabels:
     seed: int = 0
     threads: int = 1
     voxel_size: VoxelSize | None = None
+    inverted: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def measure_few_labels(
         registry, AccessPolicy.everything(), folder / "work", backends, reporter, threads=setup.threads
     )
     parent = registry.get(setup.model)
-    train, held = read_samples(setup.data, setup.val, parent.ndim, setup.seed)
+    train, held = read_samples(setup.data, setup.val, parent.ndim, setup.seed, setup.inverted)
     if len(train) < max(setup.counts) or not held:
         raise InvalidInput(
             f"There are {len(train)} images to take crops from and {len(held)} to measure on.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,9 @@ class Sample:
     labels: np.ndarray
 
 
-def read_samples(data: Sequence[str], val: Sequence[str], ndim: int, seed: int) -> tuple[list[Sample], list[Sample]]:
+def read_samples(
+    data: Sequence[str], val: Sequence[str], ndim: int, seed: int, inverted: bool = False
+) -> tuple[list[Sample], list[Sample]]:
     """(to take crops from, in random order; to measure on, by name).
 
     Args:
@@ -38,6 +40,7 @@ def read_samples(data: Sequence[str], val: Sequence[str], ndim: int, seed: int) 
         val: patterns of names to measure on.
         ndim: of the model; one less than that of the data takes planes.
         seed: of the order.
+        inverted: exchange bright and dark.
 
     Raises:
         NotFound: there is no file.
@@ -45,7 +48,9 @@ def read_samples(data: Sequence[str], val: Sequence[str], ndim: int, seed: int) 
     """
     train, held = split_files(find_files(data), val, 0)
     shuffled = [train[i] for i in np.random.default_rng(seed).permutation(len(train))]
-    return [s for f in shuffled for s in _samples(f, ndim, 1)], [s for f in held for s in _samples(f, ndim, PLANES)]
+    crops = [s for f in shuffled for s in _samples(f, ndim, 1)]
+    images = [s for f in held for s in _samples(f, ndim, PLANES)]
+    return ([_inverted(s) for s in crops], [_inverted(s) for s in images]) if inverted else (crops, images)
 
 
 def spread(samples: Sequence[Sample]) -> list[Sample]:
@@ -69,6 +74,12 @@ def cut_crop(sample: Sample, seed: int) -> Sample:
     boxes = [tuple(slice(a, a + s) for a, s in zip(start, size, strict=True)) for start in starts]
     best = max(boxes, key=lambda box: len(np.unique(sample.labels[box])))
     return Sample(sample.name, sample.specimen, sample.image[best], sample.labels[best])
+
+
+def _inverted(sample: Sample) -> Sample:
+    """The sample with grey values mirrored within their range."""
+    image = sample.image
+    return replace(sample, image=image.max() - (image - image.min()))
 
 
 def _samples(path: Path, ndim: int, planes: int) -> list[Sample]:

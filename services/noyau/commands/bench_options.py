@@ -26,5 +26,6 @@ Minutes = Annotated[float | None, typer.Option(help="models: wall-clock budget o
 Steps = Annotated[int | None, typer.Option(help="models, few-labels: optimiser steps of each training.")]
 Seed = Annotated[int, typer.Option(help="models, few-labels: decides weights and patches.")]
 Threads = Annotated[int, typer.Option(min=1, help="models, few-labels: threads of the network.")]
+Inverted = Annotated[bool, typer.Option("--inverted", help="few-labels: exchange bright and dark, a strange domain.")]
 Images = Annotated[int, typer.Option(min=0, help="models, few-labels: most images to measure on; 0 for all.")]
 Table = Annotated[Path | None, typer.Option(help="models: write the table here too, as Markdown.")]

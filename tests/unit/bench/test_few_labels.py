@@ -56,6 +56,16 @@ def test_a_2d_model_gets_the_richest_planes_and_the_split_is_by_name(volumes):
     assert [s.name for s in train] == [s.name for s in again]
 
 
+def test_inverted_images_have_dark_nuclei_in_the_same_range(volumes):
+    bright, dark = (read_samples([str(volumes)], ["e3_*"], 2, 1, inverted)[0][0] for inverted in (False, True))
+    assert bright.name == dark.name and (bright.labels == dark.labels).all()
+    assert (dark.image.min(), dark.image.max(), dark.image.dtype) == (
+        bright.image.min(), bright.image.max(), bright.image.dtype,
+    )  # fmt: skip
+    assert bright.image[bright.labels > 0].mean() > bright.image[bright.labels == 0].mean()
+    assert dark.image[dark.labels > 0].mean() < dark.image[dark.labels == 0].mean()
+
+
 def test_data_of_other_dimensions_is_refused(tmp_path):
     nothing = np.zeros((4, 4, 4, 4), np.uint8)
     np.savez(tmp_path / "a.npz", image=nothing, labels=nothing)

@@ -62,6 +62,7 @@ def build_app() -> typer.Typer:
     omero_commands = typer.Typer(help="Log in to OMERO servers, remove results from them.", no_args_is_help=True)
     omero_commands.command("login")(omero.login)
     omero_commands.command("logout")(omero.logout)
+    omero_commands.command("pull")(omero.pull)
     omero_commands.command("clean")(omero.clean)
     app.add_typer(omero_commands, name="omero")
 

@@ -184,7 +184,10 @@ class TrainHandler:
     def __call__(self, spec: TrainSpec, context: JobContext, /) -> JobResult:
         from noyau.pipelines import train_job
 
-        return train_job.run(spec, self.workshop.context(context, networks=False))
+        try:
+            return train_job.run(spec, self.workshop.context(context, networks=False))
+        finally:
+            self.workshop.leave()
 
 
 @dataclass(frozen=True)
@@ -196,7 +199,10 @@ class SuggestHandler:
     def __call__(self, spec: SuggestSpec, context: JobContext, /) -> JobResult:
         from noyau.pipelines import suggest
 
-        return suggest.run(spec, self.workshop.context(context, networks=True))
+        try:
+            return suggest.run(spec, self.workshop.context(context, networks=True))
+        finally:
+            self.workshop.leave()
 
     def cleanup(self, spec: SuggestSpec, context: JobContext, /) -> None:
         """Removes what a cancelled or failed job has half written."""

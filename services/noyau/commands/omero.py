@@ -16,6 +16,7 @@ from noyau.commands.exits import told
 from noyau.commands.showing import show_json, show_line, show_table
 from noyau.domain.errors import InvalidInput, Unauthenticated
 from noyau.domain.omero_uri import OmeroUri, parse_omero
+from noyau.domain.progress import SilentReporter
 
 if TYPE_CHECKING:
     from noyau.commands.logins import Logins
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from noyau.omero.inventory import Belongings
     from noyau.omero.runs import Run
     from noyau.omero.server import OmeroServer
+
+
+class Telling(SilentReporter):
+    """Says on standard error what was left out."""
+
+    def log(self, message: str, level: str = "info") -> None:
+        typer.echo(message, err=True)
+
 
 Found = list[tuple[OmeroUri, "Run", "Belongings"]]
 
@@ -69,6 +78,23 @@ def logout(alias: Annotated[str, typer.Argument(help="Name of the server.")]) ->
             join(server, server.own_key(), leave=False).close(kill=True)
         logins.forget(alias)
         show_line(f"Logged out of '{alias}'.")
+
+
+def pull(
+    uri: Annotated[str, typer.Argument(help="Image or set of images: omero://ALIAS/dataset/5?c=DAPI.")],
+    folder: Annotated[Path, typer.Argument(help="Gets an npz with image and labels for each image and time point.")],
+    labels: Annotated[str, typer.Option(help="Label image that is taken where an image has no ROIs.")] = "nuclei",
+) -> None:
+    """Fetch images with the ROIs or label images that people drew or corrected, to train on or to check."""
+    with told(), _gateway() as gateway:
+        from noyau.domain.access import AccessPolicy
+        from noyau.omero.visitor import Visitor
+        from noyau.pipelines.omero_pairs import fetch_pairs
+
+        written = fetch_pairs(
+            uri, folder, Visitor(gateway, ""), labels, access=AccessPolicy.everything(), reporter=Telling()
+        )
+        show_line(f"{len(written)} pairs are in {folder}.")
 
 
 def clean(

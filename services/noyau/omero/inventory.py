@@ -123,6 +123,22 @@ def image_described(line: Line, description: str) -> int | None:
     return found[0] if found else None
 
 
+def label_image_of(line: Line, image: OmeroUri, name: str) -> int | None:
+    """Id of the newest label image that anyone in the group had Noyau write about an image, None where there is none.
+
+    Args:
+        line: the connection.
+        image: the image.
+        name: of the labels.
+    """
+    hql = "select i.id, i.description from Image i where i.description like :text order by i.id desc"
+    for number, text in queries.rows(line, hql, text=f"{PREFIX}%labels of {image.title}"):
+        run = run_of(text)
+        if run is not None and run.name == name and text == run.image_description(image):
+            return int(number)
+    return None
+
+
 def _annotations(line: Line, parent: OmeroUri, owner: int) -> list[tuple[int, str, str]]:
     hql = (
         f"select a.id, a.description, a.ns from {link_class(parent.kind)} l join l.child a "

@@ -39,7 +39,7 @@ class Truth:
     ignored: int
 
 
-def read_truth(session: Session, image: OmeroUri, shape: Index3, time: int = 0) -> Truth:
+def read_truth(session: Session, image: OmeroUri, shape: Index3, time: int = 0, *, points: bool = True) -> Truth:
     """Draws the ROIs of an image.
 
     Args:
@@ -47,6 +47,7 @@ def read_truth(session: Session, image: OmeroUri, shape: Index3, time: int = 0) 
         image: the image.
         shape: z/y/x of the image.
         time: time point; ROIs without one belong to all.
+        points: also draw points, as objects of one voxel.
     """
     hql = "select r.id, r.name from Roi r where r.image.id = :id order by r.id"
     what = f"reading the ROIs of {image.title}"
@@ -56,7 +57,7 @@ def read_truth(session: Session, image: OmeroUri, shape: Index3, time: int = 0) 
     ignored = 0
     for part in queries.batches(numbers, ROIS_AT_ONCE):
         for roi in session.call(partial(_load, ids=part), what):
-            ignored += _draw(volume, roi, numbers[int(roi.getId().getValue())], time)
+            ignored += _draw(volume, roi, numbers[int(roi.getId().getValue())], time, points)
     return Truth(volume, ignored)
 
 
@@ -87,13 +88,14 @@ def _load(line: Line, ids: list[int]) -> list[Any]:
     return list(line.query.findAllByQuery(hql, queries.parameters(ids=ids)))
 
 
-def _draw(volume: np.ndarray, roi: Any, label: int, time: int) -> int:
+def _draw(volume: np.ndarray, roi: Any, label: int, time: int, points: bool) -> int:
     """Draws one ROI; returns how many of its shapes are left out."""
     ignored = 0
     for shape in roi.copyShapes():
         if _value(shape.getTheT(), time) != time:
             continue
-        patch = _patch(shape, volume.shape[1], volume.shape[2])
+        wanted = points or _kind(shape) != "Point"
+        patch = _patch(shape, volume.shape[1], volume.shape[2]) if wanted else None
         planes = _planes(shape, volume.shape[0])
         if patch is None or not planes:
             ignored += 1
@@ -113,7 +115,7 @@ def _planes(shape: Any, depth: int) -> list[int]:
 
 
 def _patch(shape: Any, height: int, width: int) -> Patch | None:
-    kind = shape.ice_id().rpartition("::")[2]
+    kind = _kind(shape)
     transform = _transform(shape.getTransform())
     if kind == "Mask" and transform.is_identity:
         return _mask_patch(shape, height, width)
@@ -129,6 +131,10 @@ def _patch(shape: Any, height: int, width: int) -> Patch | None:
         x, y = _numbers(shape.getX(), shape.getY())
         return shapes.point_patch(x, y, transform, height, width)
     return None
+
+
+def _kind(shape: Any) -> str:
+    return str(shape.ice_id().rpartition("::")[2])
 
 
 def _mask_patch(shape: Any, height: int, width: int) -> Patch | None:

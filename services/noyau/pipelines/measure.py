@@ -9,8 +9,9 @@ from typing import Any
 
 from noyau.domain.errors import FailedPrecondition, InvalidInput
 from noyau.domain.geometry import VoxelSize
-from noyau.domain.image import ImageSource
+from noyau.domain.image import ImageRef, ImageSource
 from noyau.domain.jobs import ImageResult, JobResult, MeasureSpec
+from noyau.domain.omero_uri import is_omero
 from noyau.domain.progress import Reporter
 from noyau.measurement.boxes import objects_of
 from noyau.measurement.table import Table
@@ -39,7 +40,7 @@ def run(spec: MeasureSpec, context: PipelineContext) -> JobResult:
         NoyauError: any of them; the message names the image and what is wrong.
     """
     context.reporter.stage("prepare")
-    items = list_items(spec.images, spec.output, context)
+    items = list_items(_outside_omero(spec.images), spec.output, context)
     for item in items:
         context.reporter.check()
         _check(spec, item, context)
@@ -62,6 +63,16 @@ def run(spec: MeasureSpec, context: PipelineContext) -> JobResult:
 def cleanup(spec: MeasureSpec, context: PipelineContext) -> None:
     """Removes what a failed or cancelled job left beside its images. May be repeated; touches no finished results."""
     remove_leftovers(spec.images, spec.output, spec.labels, context, ROOMS)
+
+
+def _outside_omero(images: tuple[ImageRef, ...]) -> tuple[ImageRef, ...]:
+    for ref in images:
+        if is_omero(ref.uri):
+            raise InvalidInput(
+                f"{ref.uri} cannot be measured: labels are read beside OME-Zarr images only.",
+                "`noyau segment` measures what it finds in OMERO.",
+            )
+    return images
 
 
 def median_of(results: list[ImageResult]) -> float:

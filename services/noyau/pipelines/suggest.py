@@ -22,13 +22,13 @@ from noyau.inference.selection import choose as choose_device
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.networks import find_model
+from noyau.pipelines.places import expand_places, open_source
 from noyau.pipelines.prepare import plan_image
 from noyau.pipelines.statistics import Intensity, measure_intensity
 from noyau.pipelines.suggest_crops import MOST_CROPS, Crop, crops_of
 from noyau.pipelines.suggest_measure import Judge, from_payload, to_payload
 from noyau.pipelines.suggest_output import Suggestion, SuggestionFolder, name_of
 from noyau.pipelines.suggest_picture import Tile, draw_sheet, draw_tile
-from noyau.sources import expand, open_image
 from noyau.training.suggestion_choice import choose
 
 JUDGED = "judge"
@@ -130,9 +130,9 @@ class _Search:
         spec, context = self._spec, self._context
         backend = choose_device(spec.device, "auto").backend
         found: list[Crop] = []
-        for ref in [one for place in spec.images for one in expand(place, access=context.access)]:
+        for ref in [one for place in spec.images for one in expand_places(place, context)]:
             context.reporter.check()
-            with open_image(ref, voxel_size=spec.voxel_size, access=context.access) as source:
+            with open_source(ref, context, voxel_size=spec.voxel_size) as source:
                 model = find_model(context.registry, spec.model, source.info)
                 plan = plan_image(ref.uri, source.info, model, SegmentSpec((ref,)), context.limits, backend)
                 found += crops_of(len(self._items), ref, source.info, spec.crop)
@@ -172,7 +172,7 @@ class _Search:
     @contextmanager
     def _judge(self, crop: Crop) -> Iterator[Judge]:
         item, spec = self._items[crop.number], self._spec
-        with open_image(crop.ref, voxel_size=spec.voxel_size, access=self._context.access) as source:
+        with open_source(crop.ref, self._context, voxel_size=spec.voxel_size) as source:
             yield Judge(item.model, source, item.voxel_size, spec.device, self._context)
 
     def _intensity(self, judge: Judge, crop: Crop) -> Intensity:

@@ -13,6 +13,7 @@ from noyau.domain.model import ModelInfo
 from noyau.domain.training_jobs import TrainSpec
 from noyau.models.package import LoadedModel, write_package
 from noyau.pipelines.context import PipelineContext
+from noyau.pipelines.omero_pairs import with_fetched_data
 from noyau.pipelines.train_data import TrainingData, read_data, with_synthetic
 from noyau.pipelines.train_pictures import picture_curves, picture_examples
 from noyau.pipelines.train_plan import PLAN_NAME, Plan, make_plan, read_plan, write_plan
@@ -37,6 +38,7 @@ def run(spec: TrainSpec, context: PipelineContext) -> JobResult:
         LimitExceeded: memory or disk do not suffice.
     """
     context.reporter.stage("prepare")
+    spec = with_fetched_data(spec, context)
     folder = context.workdir / _FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     plan = read_plan(folder)

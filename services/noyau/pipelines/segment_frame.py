@@ -15,7 +15,7 @@ from noyau.inference.backend import Backend
 from noyau.pipelines.frames import Frame
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.segment_tasks import DECODE, PREDICT, decode_tasks, predict_tasks
-from noyau.pipelines.segment_windows import join_windows
+from noyau.pipelines.segment_windows import decode_threads, join_windows
 
 Advance = Callable[[int, int], None]
 """Told how many tiles and units are done, of how many."""
@@ -111,4 +111,5 @@ def _run_tasks(frame: Frame, work: Workforce, book: UnitBook, check: Callable[[]
         advance(count, total)
 
     advance(count, total)
-    work.executor.run([*predictions, *decodings], lanes=work.lanes, in_flight=work.in_flight, done=done, check=check)
+    in_flight = {**work.in_flight, DECODE: decode_threads(frame.plan, work.threads)}
+    work.executor.run([*predictions, *decodings], lanes=work.lanes, in_flight=in_flight, done=done, check=check)

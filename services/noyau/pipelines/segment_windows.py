@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 from noyau.assembly.objects import summarise
 from noyau.assembly.stitching import Joins, agreements, join, provisional_names
 from noyau.decoding.windowed import WindowDecoder
 from noyau.domain.geometry import Box, Index3, as_index
 from noyau.pipelines.frames import Frame
+from noyau.pipelines.prepare import ImagePlan
 from noyau.planning.units import Unit
 
 WINDOW_UNIT: Index3 = (64, 256, 256)
 """Size wanted of a unit: smaller than the vote's, since some predictions have tens of bytes a voxel."""
+
+MOST_BYTES = 2 << 30
+"""Predictions that are in memory at a time for decoding."""
+
+
+def decode_threads(plan: ImagePlan, threads: int) -> int:
+    """How many windows may be decoded at a time, at most `threads`, so that their predictions stay in memory."""
+    if plan.decoder is None:
+        return threads
+    window = prod(
+        min(n, unit + 2 * overlap)
+        for n, unit, overlap in zip(plan.scaling.shape, WINDOW_UNIT, plan.decoder.overlap, strict=True)
+    )
+    return max(1, min(threads, MOST_BYTES // (plan.planes * window)))
 
 
 def window_box(frame: Frame, unit: Unit, decoder: WindowDecoder) -> Box:

@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 import torch
 from noyau.decoding import star_geometry
+from noyau.domain.axes import Axes
 from noyau.domain.errors import FailedPrecondition
+from noyau.domain.geometry import VoxelSize
+from noyau.domain.image import ImageInfo
+from noyau.domain.jobs import SegmentSpec
 from noyau.domain.model import ModelInfo
 from noyau.models.package import LoadedModel
 from noyau.pipelines import preview, segment
+from noyau.pipelines.context import Limits
+from noyau.pipelines.prepare import plan_image
+from noyau.pipelines.segment_windows import decode_threads
 from torch import nn
 
+VOXEL = VoxelSize(1.0, 1.0, 1.0)
 RADIUS = 4.5
 RAYS = 32
 
@@ -192,3 +200,14 @@ def test_star_shapes_without_the_package_are_refused_with_a_remedy(workshop, wor
             workshop.spec(workshop.image(world.image)), workshop.context(registry=registry_of(workshop, "star"))
         )
     assert "noyau[stardist]" in refused.value.remedy
+
+
+def test_predictions_with_many_channels_are_decoded_few_at_a_time(workshop):
+    star, border = (registry_of(workshop, name).get("nuclei-3d") for name in ("star", "border"))
+    info = ImageInfo(
+        shape=(500, 4000, 4000), dtype="uint16", axes=Axes("zyx"), stored_shape=(500, 4000, 4000), voxel_size=VOXEL,
+        channels=("0",), times=1, levels=1, chunk=(64, 64, 64),
+    )  # fmt: skip
+    plans = [plan_image("i", info, model, SegmentSpec(()), Limits(), "torch") for model in (star, border)]
+    assert [decode_threads(plan, 16) for plan in plans] == [9, 16]
+    assert decode_threads(plans[0], 2) == 2

@@ -121,6 +121,17 @@ def test_acting_for_a_user(omero_place: Place, seed: Seed) -> None:
     service.close()
 
 
+def test_the_gateway_keeps_the_images_of_a_deleted_dataset_unless_told(gateway: BlitzGateway) -> None:
+    for children in (False, True):
+        made = omero.gateway.DatasetWrapper(gateway, omero.model.DatasetI())
+        made.setName("doomed")
+        made.save()
+        planes = iter(asymmetric((1, 4, 6), "uint8"))
+        image = gateway.createImageFromNumpySeq(planes, "in it", dataset=made)
+        gateway.deleteObjects("Dataset", [made.id], deleteChildren=children, wait=True)
+        assert (gateway.getObject("Image", image.id) is None) == children
+
+
 def test_leaving_nothing_behind_when_a_container_is_deleted(gateway: BlitzGateway) -> None:
     made = omero.gateway.DatasetWrapper(gateway, omero.model.DatasetI())
     made.setName("temporary")

@@ -6,14 +6,13 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import Ice
 import omero
 import omero.grid
 import pytest
 from omero import model
 from omero.rtypes import rlong, rstring
 from omero_seed import Seed
-
-COLUMNS = 512
 
 
 @pytest.fixture
@@ -60,8 +59,6 @@ def test_past_the_end_there_are_zeros(client: Any) -> None:
 
 
 def test_a_closed_file_is_gone(client: Any) -> None:
-    import Ice
-
     store = client.sf.createRawFileStore()
     store.setFileId(new_file(client))
     store.close()

@@ -126,6 +126,16 @@ def test_an_image_of_size_zero_is_refused(login: Callable[..., Any], sizes: tupl
         client.sf.getPixelsService().createImage(*sizes, [0], kind, "empty", None)
 
 
+def test_the_server_stores_tiles_of_256(login: Callable[..., Any], store: Any) -> None:
+    assert list(store.getTileSize()) == [64, 48]
+    client = login("alice", "lab")
+    kind = client.sf.getTypesService().getEnumeration("PixelsType", "uint8")
+    image = client.sf.getPixelsService().createImage(700, 300, 1, 1, [0], kind, "wide", None).val
+    wide = client.sf.createRawPixelsStore()
+    wide.setPixelsId(pixels_id(client, image), False)
+    assert list(wide.getTileSize()) == [256, 256]
+
+
 def test_an_image_without_channels_is_refused(login: Callable[..., Any]) -> None:
     client = login("alice", "lab")
     kind = client.sf.getTypesService().getEnumeration("PixelsType", "uint8")

@@ -160,6 +160,18 @@ def test_null_sorts_last_and_compares_with_nothing(login: Callable[..., Any]) ->
     assert [unwrap(r[0]) for r in query.projection(text, None)] == ["b"]
 
 
+def test_several_keys_sort_each_in_its_direction(login: Callable[..., Any]) -> None:
+    client = login("alice", "lab")
+    for name, text in (("b", "1"), ("a", "2"), ("b", "3"), ("a", "4")):
+        note = omero.model.CommentAnnotationI()
+        note.setNs(rstring("sorted"))
+        note.setDescription(rstring(name))
+        note.setTextValue(rstring(text))
+        client.sf.getUpdateService().saveObject(note)
+    text = "select a.textValue from CommentAnnotation a where a.ns = 'sorted' order by a.description desc, a.textValue"
+    assert [unwrap(r[0]) for r in client.sf.getQueryService().projection(text, None)] == ["1", "3", "2", "4"]
+
+
 def test_what_is_not_fetched_is_a_reference(query: Any, seed: Seed) -> None:
     text = "select p from Pixels p where p.id = :id"
     pixels = query.findByQuery(text, params(id=rlong(seed.images["lab"].pixels)))

@@ -80,10 +80,7 @@ class Evaluator:
         columns = [s.expression for s in query.columns()]
         if query.grouping or any(map(has_aggregate, columns)):
             return Result(grouping.rows(query, bindings, computer), [], scope)
-        for order in reversed(query.orders):
-            bindings.sort(key=lambda row, key=order.expression: grouping.sort_key(computer.value(key, row)))  # type: ignore[misc]
-            if order.descending:
-                bindings.reverse()
+        grouping.sort(bindings, query.orders, computer.value)
         kept, rows = [], []
         for row in bindings:
             if all(computer.reachable(c, row) for c in columns):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from omero_sim.hql.tree import AGGREGATES, Binary, Call, Compare, Expression, Literal, Logic, Not, Query
+from omero_sim.hql.tree import AGGREGATES, Binary, Call, Compare, Expression, Literal, Logic, Not, Order, Query
 from omero_sim.records import Quantity, Record
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ def rows(query: Query, bindings: list[Row], computer: Computer) -> list[tuple[An
     if query.having is not None:
         having = query.having
         members = [m for m in members if aggregate(having, m, computer) is True]
-    for order in reversed(query.orders):
-        members.sort(key=lambda m, e=order.expression: sort_key(aggregate(e, m, computer)))  # type: ignore[misc]
-        if order.descending:
-            members.reverse()
+    sort(members, query.orders, lambda expression, member: aggregate(expression, member, computer))
     return [tuple(aggregate(s.expression, m, computer) for s in query.columns()) for m in members]
 
 
@@ -74,8 +72,15 @@ def unique(bindings: list[Row], found: list[tuple[Any, ...]]) -> tuple[list[Row]
     return [bindings[n] for n in first.values()], [found[n] for n in first.values()]
 
 
-def sort_key(value: Any) -> tuple[bool, Any]:
-    """Where a value stands among others; PostgreSQL puts null last."""
+def sort(items: list[Any], orders: tuple[Order, ...], value: Callable[[Expression, Any], Any]) -> None:
+    """Sorts in place by several keys, the first of which matters most; `value` gives that of an item."""
+    for order in reversed(orders):
+        keys = {id(item): _sort_key(value(order.expression, item)) for item in items}
+        items.sort(key=lambda item, keys=keys: keys[id(item)], reverse=order.descending)  # type: ignore[misc]
+
+
+def _sort_key(value: Any) -> tuple[bool, Any]:
+    """Where a value stands among others; PostgreSQL takes null for greater than all."""
     if isinstance(value, Record):
         value = value.id
     if isinstance(value, Quantity):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from omero_sim.calls import Call
     from omero_sim.server import Server
     from omero_sim.sessions import Session
 
@@ -33,6 +34,6 @@ class StatefulService(Service):
 
     exclusive = True
 
-    def close(self, call: object) -> None:
+    def close(self, call: Call) -> None:
         """Ends it."""
-        self.server.forget(self.session, call.identity)  # type: ignore[attr-defined]
+        self.server.forget(self.session, call.identity)

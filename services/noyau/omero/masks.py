@@ -89,7 +89,12 @@ def volume_masks(labels: np.ndarray) -> Iterator[tuple[int, tuple[PlaneMask, ...
     for index, slices in enumerate(ndimage.find_objects(volume)):
         if slices is not None:
             z, y, x = (part.start for part in slices)
-            yield index + 1, object_masks(volume[slices], index + 1, (z, y, x))
+            crop = volume[slices]
+            if len(crop) == 1:  # its box is tight already
+                _, height, width = crop.shape
+                yield index + 1, (PlaneMask(z, y, x, height, width, pack(crop[0] == index + 1)),)
+            else:
+                yield index + 1, object_masks(crop, index + 1, (z, y, x))
 
 
 def paint(volume: np.ndarray, masks: Iterable[PlaneMask], label: int) -> None:

@@ -56,7 +56,8 @@ def write_package(
     """
     keep = is_foreign(info.architecture)  # another maker's weights as they came
     stored = {name: tensor.detach().cpu().contiguous() if keep else _stored(tensor) for name, tensor in state.items()}
-    weights = save(stored, {"format": "noyau", "model": info.ref})
+    # One entry only: safetensors writes several in random order, and equal weights must have equal digests.
+    weights = save(stored, {"noyau": info.ref})
     info = replace(info, digest=digest_of(weights), software=info.software or software())
     network = _network(info, stored, "the given weights")
     content = sample_bytes(sample or make_sample(info, network))

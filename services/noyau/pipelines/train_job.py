@@ -52,7 +52,8 @@ def run(spec: TrainSpec, context: PipelineContext) -> JobResult:
         data = with_synthetic(data, spec, plan.config, context.reporter).fitted(plan.config)
     _tell(plan, context)
     job = _Run(spec, context, folder, plan, data, parent)
-    return job.register(job.package(job.train()))
+    result = job.train()
+    return job.register(job.package(result), job.warnings(result))
 
 
 def _tell(plan: Plan, context: PipelineContext) -> None:
@@ -107,11 +108,11 @@ class _Run:
         (folder / "training.json").write_bytes((self.folder / PLAN_NAME).read_bytes())
         if self.data.record:
             (folder / RECORD_NAME).write_text(json.dumps(self.data.record, indent=1))
-        card = job_card(info, self.data.record, self.plan.reasons, self._warnings(result), list(pictures))
+        card = job_card(info, self.data.record, self.plan.reasons, self.warnings(result), list(pictures))
         write_package(folder, info, result.network.state_dict(), card)
         return folder
 
-    def register(self, package: Path) -> JobResult:
+    def register(self, package: Path, warnings: tuple[str, ...]) -> JobResult:
         """Puts the package into the registry, once however often the job starts."""
         context, spec = self.context, self.spec
         context.reporter.stage("register")
@@ -125,7 +126,7 @@ class _Run:
             model_digest=info.digest,
             models=(info.ref,),
             files=tuple(str(place / name) for name in names if (place / name).exists()),
-            warnings=self.data.warnings,
+            warnings=warnings,
         )
 
     def _describe(self, result: TrainResult) -> ModelInfo:
@@ -165,6 +166,9 @@ class _Run:
         }
         return {**figures, "validation_images": len(self.data.validation), "step": step} if figures else {}
 
-    def _warnings(self, result: TrainResult) -> tuple[str, ...]:
+    def warnings(self, result: TrainResult) -> tuple[str, ...]:
+        """What was odd about the data and the run."""
         changed = [f"While training, {c['what']} became {c['to']}: {c['why']}." for c in result.changes]
+        if self.plan.config.keep == "best" and result.best.step == 0:
+            changed.append(f"No step was better than the parent {self.plan.parent}; the weights are the parent's.")
         return (*self.data.warnings, *changed)

@@ -158,12 +158,12 @@ def test_a_restarted_job_keeps_its_plan_and_registers_once(pairs: Path, context:
 def test_a_child_keeps_network_and_normalisation_of_its_parent(pairs: Path, context: Callable[..., Any]) -> None:
     place = context()
     parent = train_job.run(spec_of(pairs), place).model
-    settings = {"batch": 1, "patch": [32, 32], "lr": 0.0}
+    settings = {"batch": 1, "patch": [32, 32], "lr": 0.0, "validate_every": 1}
     child = train_job.run(
         spec_of(pairs, name="child", parent="tiny", mode="finetune", overrides=settings, steps=1), context("j2")
     )
     old, new = place.registry.get(parent), place.registry.get(child.model)
-    assert new.parent == old.ref
+    assert new.parent == old.ref and any("better than the parent tiny@1" in text for text in child.warnings)
     assert (new.arguments, new.normalisation, new.vote) == (old.arguments, old.normalisation, old.vote)
     weights = [place.registry.load(ref).network.state_dict() for ref in (parent, child.model)]
     for name, value in weights[0].items():

@@ -186,5 +186,5 @@ def _write(points: Sequence[Point], folder: Path, parent: ModelInfo) -> None:
         for name, field in (("F1 at IoU 0.5", "f1_50"), ("F1 at IoU 0.7", "f1_70"), ("SEG", "seg"))
     }
     heading = f"{parent.ref}, fine-tuned on a few labelled crops"
-    picture = draw_curves([Chart(f"figures on {points[0].images} images kept back", lines)], heading)
+    picture = draw_curves([Chart(f"figures on {points[0].images} images kept back", lines, "labelled crops")], heading)
     (folder / PICTURE).write_bytes(picture)

@@ -25,10 +25,12 @@ class Chart:
     Attributes:
         title: what it shows.
         lines: values by step, by name; lines without values are left out.
+        axis: what is counted along x.
     """
 
     title: str
     lines: Mapping[str, Mapping[int, float]]
+    axis: str = "step"
 
 
 def draw_curves(charts: Sequence[Chart], heading: str = "") -> bytes:
@@ -78,7 +80,7 @@ def _panel(pen: ImageDraw.ImageDraw, chart: Chart, top: int) -> None:
         pen.line((x, lower, x, lower + 5), fill=INK)
         write(pen, (x, lower + 20), number(step), 14, INK, "ms")
     pen.line((left, lower, right, lower), fill=INK)
-    write(pen, ((left + right) / 2, lower + 40), "step", 14, MUTED, "ms")
+    write(pen, ((left + right) / 2, lower + 40), chart.axis, 14, MUTED, "ms")
     write(pen, (MARGIN, top + 18), chart.title, 16)
     _legend(pen, list(lines), right, top + 18)
     for colour, values in zip(_colours(len(lines)), lines.values(), strict=True):

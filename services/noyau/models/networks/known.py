@@ -72,7 +72,7 @@ def default_arguments(ndim: int) -> dict[str, Any]:
             "offset_scale": 8.0,
             "levels": [
                 {"channels": 32, "stride": [1, 2, 2], "stem": [1, 4, 4], "down": [cube], "up": [cube, plane]},
-                {"channels": 64, "stride": [2, 2, 2], "down": [cube, cube], "residual": True},
+                {"channels": 96, "stride": [2, 2, 2], "down": [cube, cube, cube], "residual": True},
             ],
         }
     flat = [3, 3]

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from noyau.domain.errors import FailedPrecondition
 from noyau.domain.geometry import VoxelSize
@@ -60,6 +60,7 @@ _TRAINING = st.one_of(
 
 
 @given(_TRAINING)
+@settings(deadline=None)  # the first call builds the parsers
 def test_a_spec_around_training_comes_back_equal(spec: JobSpec) -> None:
     text = codec.encode_spec(spec)
     back = codec.decode_spec(codec.kind_of(spec), text)
@@ -69,6 +70,7 @@ def test_a_spec_around_training_comes_back_equal(spec: JobSpec) -> None:
 
 
 @given(_SEGMENT | _MEASURE)
+@settings(deadline=None)
 def test_a_spec_comes_back_equal_and_in_the_same_types(spec: SegmentSpec | MeasureSpec) -> None:
     text = codec.encode_spec(spec)
     back = codec.decode_spec(codec.kind_of(spec), text)

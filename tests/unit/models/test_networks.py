@@ -120,11 +120,11 @@ def test_arguments_that_do_not_fit_are_refused(arguments):
 
 
 def test_3d_network_stays_cheap():
-    """About 80 kFLOP per voxel is what lets two CPU cores segment more than a megavoxel per second."""
+    """About 130 kFLOP per voxel still lets two CPU cores segment more than a megavoxel per second (noyau bench)."""
     from torch.utils.flop_counter import FlopCounterMode
 
     network = build("vote-unet", default_arguments(3)).eval()
     x = torch.zeros(1, 1, 8, 32, 32)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(x)
-    assert counter.get_total_flops() / x.numel() < 80_000
+    assert counter.get_total_flops() / x.numel() < 150_000

@@ -21,7 +21,7 @@ def save_npz(path: Path, image: np.ndarray, labels: np.ndarray, voxel_size: Voxe
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as file:
-            np.savez_compressed(file, image=pixels, labels=numbers, **known)
+            np.savez_compressed(file, image=pixels, labels=numbers, **known)  # type: ignore[arg-type]
         partial.replace(path)
     except BaseException:
         with suppress(OSError):

@@ -126,6 +126,18 @@ def test_a_map_for_each_row(query: Any, seed: Seed) -> None:
     assert unwrap(row["rights"])["canEdit"]
 
 
+def test_in_a_map_an_object_under_the_name_of_permissions_is_the_rights_on_it(query: Any, seed: Seed) -> None:
+    text = "select new map(i.id as id, i as image_details_permissions) from Image i where i.id = :id"
+    row = query.projection(text, params(id=rlong(seed.images["lab"].id)))[0][0].val
+    assert unwrap(row["image_details_permissions"])["canDelete"]
+
+
+def test_classes_have_their_full_names(query: Any, seed: Seed) -> None:
+    text = "select type(i.class), i.fileset.id from Image i where i.id = :id"
+    wanted = params(id=rlong(seed.images["lab"].id))
+    assert unwrap(query.projection(text, wanted)) == [["ome.model.core.Image", None]]
+
+
 def test_subqueries_exists_and_case(query: Any, seed: Seed) -> None:
     image = seed.images["lab"].id
     text = (

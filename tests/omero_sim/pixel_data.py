@@ -25,8 +25,8 @@ TYPES = {
 }
 TILE = 256
 
-# Planes with more pixels have a pyramid (`omero.pixeldata.max_plane_width` squared on a real server).
-BIG_PLANE = 3192 * 3192
+# Planes with more pixels than a square of this side have a pyramid (`omero.pixeldata.max_plane_width` and `_height`).
+PLANE_SIDE = 3192
 SMALLEST = 256
 
 
@@ -99,7 +99,7 @@ class PixelData:
         array = np.memmap(self._folder / str(pixels.id), dtype, "w+", shape=shape)
         levels = 1
         height, width = shape[-2:]
-        if height * width > BIG_PLANE:
+        if height * width > PLANE_SIDE**2:
             while max(height, width) >> (levels - 1) > SMALLEST:
                 levels += 1
         return Volume(array, dtype, levels)

@@ -20,7 +20,7 @@ from omero_sim.dispatch import Dispatcher
 from omero_sim.faults import Faults
 from omero_sim.files import Files
 from omero_sim.ledger import Ledger
-from omero_sim.pixel_data import PixelData
+from omero_sim.pixel_data import PLANE_SIDE, PixelData
 from omero_sim.records import Store
 from omero_sim.router import ROUTER, Connections, Gate, Router, unique_name
 from omero_sim.services.factory import ServiceFactory
@@ -82,6 +82,8 @@ class Server:
             "omero.client.ui.tree.orphans.name": "Orphaned Images",
             "omero.client.ui.tree.orphans.enabled": "true",
             "omero.sessions.timeout": "600000",
+            "omero.pixeldata.max_plane_width": str(PLANE_SIDE),
+            "omero.pixeldata.max_plane_height": str(PLANE_SIDE),
         }
         self.most_services = MOST_SERVICES
         self.store = Store()

@@ -41,6 +41,7 @@ FUNCTIONS = AGGREGATES | {
     "elements",
     "index",
     "str",
+    "type",
 }
 
 # PostgreSQL's wire protocol counts parameters with 15 bits.
@@ -78,7 +79,7 @@ def _scope(query: Query, outer: Scope | None) -> Scope:
         column = column_of(join.path, scope)
         if column.target == PAIRS:
             column = Column("collection", PAIR)
-        if column.kind not in ("entity", "collection"):
+        if column.kind not in ("entity", "collection", "unit"):
             raise bad_query(f"cannot join {'.'.join(join.path.names)}")
         types[join.alias] = column.target
     return Scope(types, outer)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omero_sim import schema
 from omero_sim.access import restrictions
+from omero_sim.deleting import full_name
 from omero_sim.errors import NotSimulated
 from omero_sim.hql import grouping
 from omero_sim.hql.check import check
@@ -86,12 +87,15 @@ class Computer:
         return self._by_type[type(expression)](expression, row)
 
     def reachable(self, expression: Expression, row: Row) -> bool:
-        """Whether every object on the way to a column exists; the joins that a path implies drop the others."""
+        """Whether every object on the way to a column exists; the joins that a path implies drop the others.
+
+        The id of an object is a column of the row that points at it, so no join is needed for that.
+        """
         if not isinstance(expression, Path):
             return True
         names = full_path(expression, self._scope).names if not self._is_class(expression) else ()
         value = row.get(names[0]) if names else None
-        for name in names[1:-1]:
+        for name in names[1:-2] if names[-1:] == ("id",) else names[1:-1]:
             value = self._step(value, name)
             if value is None:
                 return False
@@ -116,11 +120,11 @@ class Computer:
     def _step(self, value: Any, name: str) -> Any:
         if isinstance(value, _Details):
             if name == "permissions":
-                return _Permissions(value.record, self._evaluator)
+                return Permissions(value.record, self._evaluator)
             return getattr(value.record, DETAILS[name])
         if isinstance(value, Quantity | Pair):
             return getattr(value, name)
-        if isinstance(value, _Permissions):
+        if isinstance(value, Permissions):
             return value.as_map()["perm"]
         if not isinstance(value, Record):
             return None
@@ -199,7 +203,7 @@ class _Details:
         self.record = record
 
 
-class _Permissions:
+class Permissions:
     """What the caller may do with an object, as a column of a query."""
 
     def __init__(self, record: Record, evaluator: Evaluator) -> None:
@@ -231,6 +235,8 @@ def call(name: str, values: list[Any]) -> Any:
         return first
     if first is None:
         return None
+    if name == "type":
+        return full_name(first)
     functions = {"lower": str.lower, "upper": str.upper, "length": len, "size": len, "abs": abs, "str": str}
     if name not in functions:
         raise NotSimulated(f"HQL function {name}()")

@@ -92,7 +92,14 @@ class RoiService(Service):
 
 
 class MetadataService(Service):
-    """Annotations by class and namespace."""
+    """Annotations by class and namespace, and how channels were acquired."""
+
+    def loadChannelAcquisitionData(self, call: Call, ids: Sequence[int]) -> list[Any]:
+        """Logical channels with what is known of them."""
+        rows = [call.readable("LogicalChannel", i) for i in ids]
+        return [
+            load_with(self, call, r, {"photometricInterpretation": {}, "mode": {}, "illumination": {}}) for r in rows
+        ]
 
     def loadSpecifiedAnnotations(
         self, call: Call, entity: str, include: Sequence[str], exclude: Sequence[str], options: Any

@@ -62,6 +62,11 @@ class PixelsService(TypesService):
         """The pixels with all that describes them."""
         return load_with(self, call, call.readable("Pixels", number), DESCRIPTION)
 
+    def retrieveAllRndSettings(self, call: Call, number: int, user: int) -> list[Any]:
+        """None: how images are shown is not kept in the database here."""
+        call.readable("Pixels", number)
+        return []
+
     def getAllEnumerations(self, call: Call, entity: str) -> list[Any]:
         """Every value of an enumeration."""
         return self.allEnumerations(call, entity)

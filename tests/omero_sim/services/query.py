@@ -11,6 +11,7 @@ from omero_sim.access import can_read
 from omero_sim.calls import Call
 from omero_sim.errors import NotSimulated, api_usage, invalid, security
 from omero_sim.hql.columns import column_of
+from omero_sim.hql.compute import Permissions
 from omero_sim.hql.evaluate import Evaluator, Result
 from omero_sim.hql.parser import parse
 from omero_sim.hql.tree import AGGREGATES, Path, Query
@@ -79,8 +80,11 @@ class QueryService(Service):
     def projection(self, call: Call, text: str, params: Any) -> list[list[Any]]:
         """The rows of values that a query finds."""
         query, result = self._run(call, text, params)
+        evaluator = Evaluator(self.store, call.context)
         loader = Loader(self.store, call.context, fetched_by(query, result))
         wires = [_wire_type(s.expression, result) for s in query.columns()]
+        if query.as_map:
+            result.rows = [_with_rights(query, row, evaluator) for row in result.rows]
         rows = [
             [_cell(value, wire, loader) for value, wire in zip(row, wires, strict=True)]
             for row in _page(result.rows, params)
@@ -152,6 +156,16 @@ def _cell(value: Any, wire: str, loader: Loader) -> Any:
     if isinstance(value, list):
         return rtypes.rlist([_cell(v, wire, loader) for v in value])
     return wrapped(value, wire)
+
+
+def _with_rights(query: Query, row: tuple[Any, ...], evaluator: Evaluator) -> tuple[Any, ...]:
+    """In a map, an object under a name that ends so stands for what the caller may do with it."""
+    return tuple(
+        Permissions(value, evaluator)
+        if isinstance(value, Record) and s.name.endswith("_details_permissions")
+        else value
+        for s, value in zip(query.columns(), row, strict=True)
+    )
 
 
 def load_with(service: Service, call: Call, record: Record | None, tree: dict[str, Any]) -> Any:

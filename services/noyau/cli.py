@@ -16,6 +16,7 @@ from noyau.commands import (
     measure,
     model_group,
     omero,
+    omero_scripts,
     segment,
     serve,
     suggest,
@@ -64,6 +65,7 @@ def build_app() -> typer.Typer:
     omero_commands.command("logout")(omero.logout)
     omero_commands.command("pull")(omero.pull)
     omero_commands.command("clean")(omero.clean)
+    omero_commands.command("install-scripts")(omero_scripts.install_scripts)
     app.add_typer(omero_commands, name="omero")
 
     app.add_typer(model_group.build(), name="models")

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from noyau.omero.library import omero_library
-from noyau.omero.server import OmeroServer
+from noyau.omero.server import CALL_SECONDS, OmeroServer
 
 AGENT = "noyau"
 
@@ -21,16 +21,16 @@ class Line:
         uuid: of the session.
     """
 
-    def __init__(self, client: Any, server: OmeroServer, *, leave: bool) -> None:
+    def __init__(self, client: Any, *, leave: bool, call_seconds: float = CALL_SECONDS) -> None:
         """See the class.
 
         Args:
             client: connected.
-            server: to which.
             leave: the session is somebody else's: closing this connection must not end it.
+            call_seconds: longest time for one call.
         """
         self.client = client
-        self.call_seconds = server.call_seconds
+        self.call_seconds = call_seconds
         self.uuid: str = client.getSessionId()
         self._stores: dict[tuple[int, int], Any] = {}
         if leave:
@@ -114,7 +114,7 @@ def log_in(server: OmeroServer, user: str, password: str, group: str = "") -> Li
     client = _client(server, group)
     try:
         client.createSession(user, password)
-        return Line(client, server, leave=False)
+        return Line(client, leave=False, call_seconds=server.call_seconds)
     except BaseException:
         _discard(client)
         raise
@@ -125,7 +125,7 @@ def join(server: OmeroServer, key: str, *, leave: bool) -> Line:
     client = _client(server)
     try:
         client.joinSession(key)
-        return Line(client, server, leave=leave)
+        return Line(client, leave=leave, call_seconds=server.call_seconds)
     except BaseException:
         _discard(client)
         raise

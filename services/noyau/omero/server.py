@@ -9,6 +9,8 @@ from pathlib import Path
 from noyau.domain.errors import FailedPrecondition, NotFound
 from noyau.omero.budget import RoiBudget
 
+CALL_SECONDS = 300.0
+
 
 @dataclass(frozen=True)
 class OmeroServer:
@@ -43,7 +45,7 @@ class OmeroServer:
     session_file: Path | None = None
     calls: int = 2
     patience: float = 120.0
-    call_seconds: float = 300.0
+    call_seconds: float = CALL_SECONDS
     session_hours: float = 24.0
     budget: RoiBudget = field(default_factory=RoiBudget)
 

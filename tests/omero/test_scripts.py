@@ -1,0 +1,123 @@
+"""The scripts of the OMERO.web menu, run by the server as users start them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import omero.scripts
+import pytest
+from noyau.commands.omero_scripts import scripts_for, shipped_scripts
+from noyau.domain.errors import InvalidInput, NotFound
+from noyau.domain.geometry import VoxelSize
+from noyau.training.synthetic import generate, recipe_named
+from omero.rtypes import rbool, rlist, rlong, rstring, unwrap
+from omero_kit import ALIAS, new_image, results_on
+from omero_place import Place
+from omero_seed import Seed, connect
+from test_service import Running
+
+pytestmark = pytest.mark.slow
+Login = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="noyau-test-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture(scope="module")
+def service(omero_place: Place, seed: Seed, folder: Path) -> Iterator[Running]:
+    running = Running(folder, omero_place, seed)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def installed(omero_place: Place, service: Running) -> dict[str, int]:
+    """Ids of the scripts by name, installed for the service; installing them again only renews them."""
+    from noyau.omero.line import Line
+    from noyau.omero.scripts import install_script
+
+    texts = scripts_for(shipped_scripts(), service.address, ALIAS, "")
+    root = connect(omero_place, omero_place.admin, omero_place.password)
+    line = Line(root, leave=False)
+    found = {}
+    for name, text in texts.items():
+        number, _ = install_script(line, name, text)
+        assert install_script(line, name, text) == (number, True)
+        found[name] = number
+    root.closeSession()
+    return found
+
+
+def run(client: Any, script: int, **inputs: Any) -> dict[str, Any]:
+    process = client.sf.getScriptService().runScript(script, inputs, None)
+    callback = omero.scripts.ProcessCallbackI(client, process)
+    try:
+        for _ in range(900):
+            if callback.block(200) is not None:
+                break
+        return {name: unwrap(value) if name == "Message" else value for name, value in process.getResults(0).items()}
+    finally:
+        callback.close()
+        process.close(False)
+
+
+def test_the_dialog_offers_what_omero_web_fills_in(installed: dict[str, int], login: Login) -> None:
+    params = login("alice", "lab").sf.getScriptService().getParams(installed["Segment_Nuclei.py"])
+    assert "Image" in unwrap(params.inputs["Data_Type"].values)
+    assert not params.inputs["IDs"].optional
+    assert {"automatic", "nuclei-2d", "nuclei-3d"} <= set(unwrap(params.inputs["Model"].values))
+    assert all(name.replace("_", "").isalnum() and name[0].isupper() for name in params.inputs)
+
+
+def test_segmenting_and_removing_from_the_menu(installed: dict[str, int], login: Login) -> None:
+    volume = generate((1, 128, 128), VoxelSize(1.0, 0.5, 0.5), 3, recipe_named("culture_2d"))
+    pixels = np.asarray(volume.image)[np.newaxis, np.newaxis]
+    image = new_image(login, "alice", "lab", pixels, pixel_size=(1.0, 0.5, 0.5))
+    client = login("alice", "lab")
+    chosen = {"Data_Type": rstring("Image"), "IDs": rlist([rlong(image)])}
+    results = run(client, installed["Segment_Nuclei.py"], Measure=rbool(True), **chosen)
+    assert "nuclei in 1 image with nuclei-2d" in results["Message"]
+    assert results["Image"].val.id.val == image
+    found = results_on(client, image)
+    assert found["rois"] > 0 and found["annotations"] == 4
+    again = run(client, installed["Segment_Nuclei.py"], **chosen)
+    assert "already" in again["Message"]
+
+    only_told = run(client, installed["Remove_Noyau_Results.py"], **chosen)
+    assert "would be removed" in only_told["Message"]
+    assert results_on(client, image) == found
+    removed = run(client, installed["Remove_Noyau_Results.py"], Remove=rbool(True), **chosen)
+    assert removed["Message"].startswith("Removed 1 results")
+    assert results_on(client, image) == {"rois": 0, "annotations": 0, "label_images": 0}
+
+
+def test_training_needs_something_drawn(installed: dict[str, int], login: Login) -> None:
+    image = new_image(login, "alice", "lab", np.zeros((1, 1, 1, 64, 64), np.uint8))
+    results = run(
+        login("alice", "lab"),
+        installed["Train_Nuclei_Model.py"],
+        Data_Type=rstring("Image"),
+        IDs=rlist([rlong(image)]),
+        Model_Name=rstring("mine"),
+        Start_From=rstring("nuclei-2d"),
+    )
+    assert "to learn from" in results["Message"]
+
+
+def test_the_service_is_written_into_the_scripts(tmp_path: Path) -> None:
+    texts = scripts_for(shipped_scripts(), "noyau.example.org:50051", "lab", "/etc/ca.pem")
+    assert 'address="noyau.example.org:50051", alias="lab", ca="/etc/ca.pem"' in texts["Segment_Nuclei.py"]
+    assert all(compile(text, name, "exec") for name, text in texts.items())
+    with pytest.raises(InvalidInput):
+        scripts_for(shipped_scripts(), 'a")\nimport os #', "lab", "")
+    with pytest.raises(NotFound):
+        scripts_for(tmp_path, "a:1", "lab", "")

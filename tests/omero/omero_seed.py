@@ -5,11 +5,13 @@ The names carry a word that no other run has, so that a real server can be used 
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import Glacier2
 import numpy as np
 import omero
 from omero import model
@@ -92,6 +94,20 @@ def connect(place: Place, user: str, password: str, group: str | None = None, *,
         client.__del__()
         raise
     return client
+
+
+def ends(place: Place, key: str) -> bool:
+    """Whether a session ends by itself; closing it takes a moment, in which joining it would keep it alive."""
+    for pause in (2, 3, 4, 5, 6, 7):
+        time.sleep(pause)
+        client = omero.client(place.tcp) if place.tcp else omero.client(place.host, place.port)
+        try:
+            client.joinSession(key)
+        except Glacier2.PermissionDeniedException:
+            return True
+        finally:
+            client.__del__()
+    return False
 
 
 def make_seed(place: Place) -> Seed:

@@ -87,7 +87,7 @@ def test_one_store_does_not_serve_two_threads(
     client = login("alice", "lab")
     store = client.sf.createRawPixelsStore()
     store.setPixelsId(seed.images["lab"].pixels, False)
-    faults(kind="slow inside", seconds=2.0, operation="RawPixelsStore.*")
+    faults(kind="slow inside", seconds=4.0, operation="RawPixelsStore.*")
     refused = []
 
     def read() -> None:

@@ -60,7 +60,7 @@ def run(client: Any, script: int, inputs: dict[str, Any]) -> dict[str, Any]:
     process = client.sf.getScriptService().runScript(script, inputs, None)
     callback = omero.scripts.ProcessCallbackI(client, process)
     try:
-        for _ in range(300):
+        for _ in range(900):
             if callback.block(200) is not None:
                 break
         return dict(process.getResults(0))
@@ -126,7 +126,7 @@ def test_a_script_can_be_cancelled(login: Callable[..., Any], script: int) -> No
     process = client.sf.getScriptService().runScript(script, inputs, None)
     assert process.poll() is None
     process.cancel()
-    for _ in range(100):
+    for _ in range(500):
         if process.poll() is not None:
             break
         time.sleep(0.2)

@@ -12,7 +12,7 @@ import omero
 import pytest
 from omero.rtypes import rstring
 from omero_place import Place
-from omero_seed import Seed, connect
+from omero_seed import Seed, connect, ends
 
 LIVE_MS, IDLE_MS = 60_000, 60_000
 
@@ -50,17 +50,6 @@ def who(client: Any) -> Any:
     return client.sf.getAdminService().getEventContext()
 
 
-def until_closed(join: Callable[[str], Any], key: str) -> bool:
-    """Whether the session ends; closing it takes a moment, in which joining it keeps it alive."""
-    for _ in range(10):
-        time.sleep(1.0)
-        try:
-            join(key).closeSession()
-        except Glacier2.PermissionDeniedException:
-            return True
-    return False
-
-
 def test_a_wrong_password_is_denied(omero_place: Place, seed: Seed) -> None:
     with pytest.raises(Glacier2.PermissionDeniedException):
         connect(omero_place, seed.users["alice"], "wrong")
@@ -85,11 +74,11 @@ def test_the_session_stays_while_somebody_holds_it(login: Callable[..., Any], jo
     assert who(second).userId > 0
 
 
-def test_the_last_to_leave_closes_it_a_moment_later(login: Callable[..., Any], join: Callable[[str], Any]) -> None:
+def test_the_last_to_leave_closes_it_a_moment_later(login: Callable[..., Any], omero_place: Place) -> None:
     client = login("alice", "lab")
     key = client.getSessionId()
     client.closeSession()
-    assert until_closed(join, key)
+    assert ends(omero_place, key)
 
 
 def test_an_immediate_rejoin_may_succeed(
@@ -97,10 +86,17 @@ def test_an_immediate_rejoin_may_succeed(
 ) -> None:
     if not omero_place.control:
         pytest.skip("a race that a real server may decide either way")
-    client = login("alice", "lab")
-    key = client.getSessionId()
-    client.closeSession()
-    assert join(key).getSessionId() == key
+    for _ in range(10):
+        client = login("alice", "lab")
+        key = client.getSessionId()
+        client.closeSession()
+        try:
+            assert join(key).getSessionId() == key
+        except Glacier2.PermissionDeniedException:
+            # A slow machine took longer than the moment.
+            continue
+        return
+    pytest.fail("the session was closed at once, ten times")
 
 
 def test_who_detaches_leaves_it_open(login: Callable[..., Any], join: Callable[[str], Any]) -> None:
@@ -108,7 +104,7 @@ def test_who_detaches_leaves_it_open(login: Callable[..., Any], join: Callable[[
     key = client.getSessionId()
     client.sf.detachOnDestroy()
     client.closeSession()
-    time.sleep(0.6)
+    time.sleep(2.5)
     assert join(key).getSessionId() == key
 
 
@@ -170,18 +166,20 @@ def test_a_session_by_sudo_survives_being_closed(
     key = sudo(login(seed.service), seed, "alice")
     client = join(key)
     client.closeSession()
-    time.sleep(0.6)
+    time.sleep(2.5)
     assert who(join(key)).userName == seed.users["alice"]
 
 
-def test_killing_ends_a_session_by_sudo(login: Callable[..., Any], join: Callable[[str], Any], seed: Seed) -> None:
+def test_killing_ends_a_session_by_sudo(
+    login: Callable[..., Any], join: Callable[[str], Any], seed: Seed, omero_place: Place
+) -> None:
     key = sudo(login(seed.service), seed, "alice")
     join(key).killSession()
-    assert until_closed(join, key)
+    assert ends(omero_place, key)
 
 
 def test_the_session_service_closes_a_session_by_sudo(
-    login: Callable[..., Any], join: Callable[[str], Any], seed: Seed
+    login: Callable[..., Any], seed: Seed, omero_place: Place
 ) -> None:
     service = login(seed.service)
     key = sudo(service, seed, "alice")
@@ -189,7 +187,7 @@ def test_the_session_service_closes_a_session_by_sudo(
     session.setUuid(rstring(key))
     while service.sf.getSessionService().closeSession(session) > 0:
         continue
-    assert until_closed(join, key)
+    assert ends(omero_place, key)
 
 
 def test_a_killed_session_is_not_there(login: Callable[..., Any], join: Callable[[str], Any]) -> None:
@@ -202,16 +200,16 @@ def test_a_killed_session_is_not_there(login: Callable[..., Any], join: Callable
 
 
 def test_an_idle_session_times_out(login: Callable[..., Any], join: Callable[[str], Any], seed: Seed) -> None:
-    query = join(sudo(login(seed.service), seed, "alice", idle=300)).sf.getQueryService()
-    time.sleep(0.8)
+    query = join(sudo(login(seed.service), seed, "alice", idle=4000)).sf.getQueryService()
+    time.sleep(5)
     with pytest.raises(omero.SessionTimeoutException):
         query.find("Image", 1)
 
 
 def test_use_keeps_a_session(login: Callable[..., Any], join: Callable[[str], Any], seed: Seed) -> None:
-    client = join(sudo(login(seed.service), seed, "alice", idle=2000))
+    client = join(sudo(login(seed.service), seed, "alice", idle=5000))
     query = client.sf.getQueryService()
-    for _ in range(6):
+    for _ in range(11):
         time.sleep(0.5)
         query.find("Image", 1)
 
@@ -219,11 +217,11 @@ def test_use_keeps_a_session(login: Callable[..., Any], join: Callable[[str], An
 def test_an_old_session_times_out_even_in_use(
     login: Callable[..., Any], join: Callable[[str], Any], seed: Seed
 ) -> None:
-    query = join(sudo(login(seed.service), seed, "alice", live=1500)).sf.getQueryService()
+    query = join(sudo(login(seed.service), seed, "alice", live=5000)).sf.getQueryService()
     with pytest.raises(omero.SessionTimeoutException):
-        for _ in range(20):
+        for _ in range(30):
             query.find("Image", 1)
-            time.sleep(0.2)
+            time.sleep(0.5)
 
 
 def test_services_of_another_session_are_out_of_reach(login: Callable[..., Any]) -> None:

@@ -17,7 +17,7 @@ from omero_sim.records import Record, Store
 MILLISECONDS = 1000
 
 # Closing is not finished when the call returns: somebody who joins at once may still succeed.
-CLOSING_SECONDS = 0.3
+CLOSING_SECONDS = 1.0
 TIME_TO_IDLE = 600_000
 
 

@@ -94,7 +94,8 @@ def show_job_result(job: Job, json: bool) -> None:
     if result.models or result.files:
         _show_products(result)
         return
-    columns = ["image", "nuclei", "median volume (µm³)", "labels", "table", "overview"]
+    size, unit = _size_of(result)
+    columns = ["image", "nuclei", f"median {size} ({unit})", "labels", "table", "overview"]
     rows = [
         (
             image.uri,
@@ -109,8 +110,16 @@ def show_job_result(job: Job, json: bool) -> None:
     model = f" with {result.model}" if result.model else ""
     show_line(
         f"{_count(result.nuclei, 'nucleus', 'nuclei')} in {_count(len(result.images), 'image', 'images')}{model}, "
-        f"median volume {result.median_volume_um3:.4g} µm³"
+        f"median {size} {result.median_volume_um3:.4g} {unit}"
     )
+
+
+def _size_of(result: JobResult) -> tuple[str, str]:
+    """What the sizes of a result are, and their unit: a plane has areas."""
+    flat = [image.flat for image in result.images]
+    if flat and all(flat):
+        return "area", "µm²"
+    return ("size", "µm³ or µm²") if any(flat) else ("volume", "µm³")
 
 
 def _show_products(result: JobResult) -> None:

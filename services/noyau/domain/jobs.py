@@ -120,7 +120,15 @@ class JobError:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What a job wrote for one image."""
+    """What a job wrote for one image.
+
+    Attributes:
+        uri: the image.
+        labels_uri, table_uri, overview_uri, provenance_uri: what was written.
+        nuclei: how many.
+        median_volume_um3: their median volume, cubic micrometres; the area in square micrometres where `flat`.
+        flat: the image is 2D.
+    """
 
     uri: str
     labels_uri: str
@@ -129,6 +137,7 @@ class ImageResult:
     provenance_uri: str
     nuclei: int
     median_volume_um3: float
+    flat: bool = False
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ def _store(
         provenance_uri=uris.provenance,
         nuclei=len(table),
         median_volume_um3=median(size_column(table)),
+        flat="area_um2" in table.columns,
     )
 
 

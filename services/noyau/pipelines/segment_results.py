@@ -136,6 +136,7 @@ class Finisher:
             provenance_uri=provenance_uri(labels.uri, self.spec.labels),
             nuclei=len(sizes),
             median_volume_um3=median(sizes),
+            flat=self.planned.plan.info.is_2d,
         )
 
 

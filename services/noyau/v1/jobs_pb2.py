@@ -26,55 +26,55 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from noyau.v1 import specs_pb2 as noyau_dot_v1_dot_specs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13noyau/v1/jobs.proto\x12\x08noyau.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14noyau/v1/specs.proto\"7\n\x08JobError\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\"\x9a\x01\n\x0bImageResult\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x12\n\nlabels_uri\x18\x02 \x01(\t\x12\x11\n\ttable_uri\x18\x03 \x01(\t\x12\x14\n\x0coverview_uri\x18\x04 \x01(\t\x12\x16\n\x0eprovenance_uri\x18\x05 \x01(\t\x12\x0e\n\x06nuclei\x18\x06 \x01(\x03\x12\x19\n\x11median_volume_um3\x18\x07 \x01(\x01\"\xb3\x01\n\tJobResult\x12%\n\x06images\x18\x01 \x03(\x0b\x32\x15.noyau.v1.ImageResult\x12\x0e\n\x06nuclei\x18\x02 \x01(\x03\x12\x19\n\x11median_volume_um3\x18\x03 \x01(\x01\x12\r\n\x05model\x18\x04 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x05 \x01(\t\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0e\n\x06models\x18\x07 \x03(\t\x12\r\n\x05\x66iles\x18\x08 \x03(\t\"\x9a\x03\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x04spec\x18\x02 \x01(\x0b\x32\x11.noyau.v1.JobSpec\x12!\n\x05state\x18\x03 \x01(\x0e\x32\x12.noyau.v1.JobState\x12\r\n\x05owner\x18\x04 \x01(\t\x12\r\n\x05group\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12+\n\x07\x63reated\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07started\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x66inished\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63\x61ncel_requested\x18\x0c \x01(\x08\x12!\n\x05\x65rror\x18\r \x01(\x0b\x32\x12.noyau.v1.JobError\x12#\n\x06result\x18\x0e \x01(\x0b\x32\x13.noyau.v1.JobResult\"|\n\x10SubmitJobRequest\x12\x1f\n\x04spec\x18\x01 \x01(\x0b\x32\x11.noyau.v1.JobSpec\x12\r\n\x05group\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\r\n\x05owner\x18\x05 \x01(\t\"/\n\x11SubmitJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.noyau.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\",\n\x0eGetJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.noyau.v1.Job\"\xee\x01\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\"\n\x06states\x18\x03 \x03(\x0e\x32\x12.noyau.v1.JobState\x12\r\n\x05owner\x18\x04 \x01(\t\x12\r\n\x05group\x18\x05 \x01(\t\x12\x0c\n\x04task\x18\x06 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x10ListJobsResponse\x12\x1b\n\x04jobs\x18\x01 \x03(\x0b\x32\r.noyau.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\x12\x11\n\tno_follow\x18\x03 \x01(\x08\"5\n\x10WatchJobResponse\x12!\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.noyau.v1.JobEvent\"\xa3\x02\n\x08JobEvent\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x05state\x18\x04 \x01(\x0b\x32\x14.noyau.v1.StateEventH\x00\x12%\n\x05stage\x18\x05 \x01(\x0b\x32\x14.noyau.v1.StageEventH\x00\x12+\n\x08progress\x18\x06 \x01(\x0b\x32\x17.noyau.v1.ProgressEventH\x00\x12\'\n\x06metric\x18\x07 \x01(\x0b\x32\x15.noyau.v1.MetricEventH\x00\x12!\n\x03log\x18\x08 \x01(\x0b\x32\x12.noyau.v1.LogEventH\x00\x42\t\n\x07payload\"c\n\nStateEvent\x12!\n\x05state\x18\x01 \x01(\x0e\x32\x12.noyau.v1.JobState\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.noyau.v1.JobError\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"\x1a\n\nStageEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\rProgressEvent\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x01\x12\r\n\x05total\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\"*\n\x0bMetricEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"*\n\x08LogEvent\x12\r\n\x05level\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x11\x43\x61ncelJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.noyau.v1.Job*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xcd\x02\n\nJobService\x12\x41\n\x06Submit\x12\x1a.noyau.v1.SubmitJobRequest\x1a\x1b.noyau.v1.SubmitJobResponse\x12\x38\n\x03Get\x12\x17.noyau.v1.GetJobRequest\x1a\x18.noyau.v1.GetJobResponse\x12=\n\x04List\x12\x19.noyau.v1.ListJobsRequest\x1a\x1a.noyau.v1.ListJobsResponse\x12@\n\x05Watch\x12\x19.noyau.v1.WatchJobRequest\x1a\x1a.noyau.v1.WatchJobResponse0\x01\x12\x41\n\x06\x43\x61ncel\x12\x1a.noyau.v1.CancelJobRequest\x1a\x1b.noyau.v1.CancelJobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13noyau/v1/jobs.proto\x12\x08noyau.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14noyau/v1/specs.proto\"7\n\x08JobError\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63\x61use\x18\x02 \x01(\t\x12\x0e\n\x06remedy\x18\x03 \x01(\t\"\xa8\x01\n\x0bImageResult\x12\x0b\n\x03uri\x18\x01 \x01(\t\x12\x12\n\nlabels_uri\x18\x02 \x01(\t\x12\x11\n\ttable_uri\x18\x03 \x01(\t\x12\x14\n\x0coverview_uri\x18\x04 \x01(\t\x12\x16\n\x0eprovenance_uri\x18\x05 \x01(\t\x12\x0e\n\x06nuclei\x18\x06 \x01(\x03\x12\x19\n\x11median_volume_um3\x18\x07 \x01(\x01\x12\x0c\n\x04\x66lat\x18\x08 \x01(\x08\"\xb3\x01\n\tJobResult\x12%\n\x06images\x18\x01 \x03(\x0b\x32\x15.noyau.v1.ImageResult\x12\x0e\n\x06nuclei\x18\x02 \x01(\x03\x12\x19\n\x11median_volume_um3\x18\x03 \x01(\x01\x12\r\n\x05model\x18\x04 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x05 \x01(\t\x12\x10\n\x08warnings\x18\x06 \x03(\t\x12\x0e\n\x06models\x18\x07 \x03(\t\x12\r\n\x05\x66iles\x18\x08 \x03(\t\"\x9a\x03\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x1f\n\x04spec\x18\x02 \x01(\x0b\x32\x11.noyau.v1.JobSpec\x12!\n\x05state\x18\x03 \x01(\x0e\x32\x12.noyau.v1.JobState\x12\r\n\x05owner\x18\x04 \x01(\t\x12\r\n\x05group\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x07 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\x05\x12+\n\x07\x63reated\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07started\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x66inished\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63\x61ncel_requested\x18\x0c \x01(\x08\x12!\n\x05\x65rror\x18\r \x01(\x0b\x32\x12.noyau.v1.JobError\x12#\n\x06result\x18\x0e \x01(\x0b\x32\x13.noyau.v1.JobResult\"|\n\x10SubmitJobRequest\x12\x1f\n\x04spec\x18\x01 \x01(\x0b\x32\x11.noyau.v1.JobSpec\x12\r\n\x05group\x18\x02 \x01(\t\x12\x10\n\x08priority\x18\x03 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\t\x12\r\n\x05owner\x18\x05 \x01(\t\"/\n\x11SubmitJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.noyau.v1.Job\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\",\n\x0eGetJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.noyau.v1.Job\"\xee\x01\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\"\n\x06states\x18\x03 \x03(\x0e\x32\x12.noyau.v1.JobState\x12\r\n\x05owner\x18\x04 \x01(\t\x12\r\n\x05group\x18\x05 \x01(\t\x12\x0c\n\x04task\x18\x06 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\x10ListJobsResponse\x12\x1b\n\x04jobs\x18\x01 \x03(\x0b\x32\r.noyau.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"G\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x03\x12\x11\n\tno_follow\x18\x03 \x01(\x08\"5\n\x10WatchJobResponse\x12!\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.noyau.v1.JobEvent\"\xa3\x02\n\x08JobEvent\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x0b\n\x03seq\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x05state\x18\x04 \x01(\x0b\x32\x14.noyau.v1.StateEventH\x00\x12%\n\x05stage\x18\x05 \x01(\x0b\x32\x14.noyau.v1.StageEventH\x00\x12+\n\x08progress\x18\x06 \x01(\x0b\x32\x17.noyau.v1.ProgressEventH\x00\x12\'\n\x06metric\x18\x07 \x01(\x0b\x32\x15.noyau.v1.MetricEventH\x00\x12!\n\x03log\x18\x08 \x01(\x0b\x32\x12.noyau.v1.LogEventH\x00\x42\t\n\x07payload\"c\n\nStateEvent\x12!\n\x05state\x18\x01 \x01(\x0e\x32\x12.noyau.v1.JobState\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.noyau.v1.JobError\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\"\x1a\n\nStageEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\"I\n\rProgressEvent\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04\x64one\x18\x02 \x01(\x01\x12\r\n\x05total\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\"*\n\x0bMetricEvent\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"*\n\x08LogEvent\x12\r\n\x05level\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"/\n\x11\x43\x61ncelJobResponse\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.noyau.v1.Job*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_SUCCEEDED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05\x32\xcd\x02\n\nJobService\x12\x41\n\x06Submit\x12\x1a.noyau.v1.SubmitJobRequest\x1a\x1b.noyau.v1.SubmitJobResponse\x12\x38\n\x03Get\x12\x17.noyau.v1.GetJobRequest\x1a\x18.noyau.v1.GetJobResponse\x12=\n\x04List\x12\x19.noyau.v1.ListJobsRequest\x1a\x1a.noyau.v1.ListJobsResponse\x12@\n\x05Watch\x12\x19.noyau.v1.WatchJobRequest\x1a\x1a.noyau.v1.WatchJobResponse0\x01\x12\x41\n\x06\x43\x61ncel\x12\x1a.noyau.v1.CancelJobRequest\x1a\x1b.noyau.v1.CancelJobResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'noyau.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_JOBSTATE']._serialized_start=2266
-  _globals['_JOBSTATE']._serialized_end=2420
+  _globals['_JOBSTATE']._serialized_start=2280
+  _globals['_JOBSTATE']._serialized_end=2434
   _globals['_JOBERROR']._serialized_start=88
   _globals['_JOBERROR']._serialized_end=143
   _globals['_IMAGERESULT']._serialized_start=146
-  _globals['_IMAGERESULT']._serialized_end=300
-  _globals['_JOBRESULT']._serialized_start=303
-  _globals['_JOBRESULT']._serialized_end=482
-  _globals['_JOB']._serialized_start=485
-  _globals['_JOB']._serialized_end=895
-  _globals['_SUBMITJOBREQUEST']._serialized_start=897
-  _globals['_SUBMITJOBREQUEST']._serialized_end=1021
-  _globals['_SUBMITJOBRESPONSE']._serialized_start=1023
-  _globals['_SUBMITJOBRESPONSE']._serialized_end=1070
-  _globals['_GETJOBREQUEST']._serialized_start=1072
-  _globals['_GETJOBREQUEST']._serialized_end=1103
-  _globals['_GETJOBRESPONSE']._serialized_start=1105
-  _globals['_GETJOBRESPONSE']._serialized_end=1149
-  _globals['_LISTJOBSREQUEST']._serialized_start=1152
-  _globals['_LISTJOBSREQUEST']._serialized_end=1390
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1392
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1464
-  _globals['_WATCHJOBREQUEST']._serialized_start=1466
-  _globals['_WATCHJOBREQUEST']._serialized_end=1537
-  _globals['_WATCHJOBRESPONSE']._serialized_start=1539
-  _globals['_WATCHJOBRESPONSE']._serialized_end=1592
-  _globals['_JOBEVENT']._serialized_start=1595
-  _globals['_JOBEVENT']._serialized_end=1886
-  _globals['_STATEEVENT']._serialized_start=1888
-  _globals['_STATEEVENT']._serialized_end=1987
-  _globals['_STAGEEVENT']._serialized_start=1989
-  _globals['_STAGEEVENT']._serialized_end=2015
-  _globals['_PROGRESSEVENT']._serialized_start=2017
-  _globals['_PROGRESSEVENT']._serialized_end=2090
-  _globals['_METRICEVENT']._serialized_start=2092
-  _globals['_METRICEVENT']._serialized_end=2134
-  _globals['_LOGEVENT']._serialized_start=2136
-  _globals['_LOGEVENT']._serialized_end=2178
-  _globals['_CANCELJOBREQUEST']._serialized_start=2180
-  _globals['_CANCELJOBREQUEST']._serialized_end=2214
-  _globals['_CANCELJOBRESPONSE']._serialized_start=2216
-  _globals['_CANCELJOBRESPONSE']._serialized_end=2263
-  _globals['_JOBSERVICE']._serialized_start=2423
-  _globals['_JOBSERVICE']._serialized_end=2756
+  _globals['_IMAGERESULT']._serialized_end=314
+  _globals['_JOBRESULT']._serialized_start=317
+  _globals['_JOBRESULT']._serialized_end=496
+  _globals['_JOB']._serialized_start=499
+  _globals['_JOB']._serialized_end=909
+  _globals['_SUBMITJOBREQUEST']._serialized_start=911
+  _globals['_SUBMITJOBREQUEST']._serialized_end=1035
+  _globals['_SUBMITJOBRESPONSE']._serialized_start=1037
+  _globals['_SUBMITJOBRESPONSE']._serialized_end=1084
+  _globals['_GETJOBREQUEST']._serialized_start=1086
+  _globals['_GETJOBREQUEST']._serialized_end=1117
+  _globals['_GETJOBRESPONSE']._serialized_start=1119
+  _globals['_GETJOBRESPONSE']._serialized_end=1163
+  _globals['_LISTJOBSREQUEST']._serialized_start=1166
+  _globals['_LISTJOBSREQUEST']._serialized_end=1404
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1406
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1478
+  _globals['_WATCHJOBREQUEST']._serialized_start=1480
+  _globals['_WATCHJOBREQUEST']._serialized_end=1551
+  _globals['_WATCHJOBRESPONSE']._serialized_start=1553
+  _globals['_WATCHJOBRESPONSE']._serialized_end=1606
+  _globals['_JOBEVENT']._serialized_start=1609
+  _globals['_JOBEVENT']._serialized_end=1900
+  _globals['_STATEEVENT']._serialized_start=1902
+  _globals['_STATEEVENT']._serialized_end=2001
+  _globals['_STAGEEVENT']._serialized_start=2003
+  _globals['_STAGEEVENT']._serialized_end=2029
+  _globals['_PROGRESSEVENT']._serialized_start=2031
+  _globals['_PROGRESSEVENT']._serialized_end=2104
+  _globals['_METRICEVENT']._serialized_start=2106
+  _globals['_METRICEVENT']._serialized_end=2148
+  _globals['_LOGEVENT']._serialized_start=2150
+  _globals['_LOGEVENT']._serialized_end=2192
+  _globals['_CANCELJOBREQUEST']._serialized_start=2194
+  _globals['_CANCELJOBREQUEST']._serialized_end=2228
+  _globals['_CANCELJOBRESPONSE']._serialized_start=2230
+  _globals['_CANCELJOBRESPONSE']._serialized_end=2277
+  _globals['_JOBSERVICE']._serialized_start=2437
+  _globals['_JOBSERVICE']._serialized_end=2770
 # @@protoc_insertion_point(module_scope)

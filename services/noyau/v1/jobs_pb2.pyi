@@ -37,7 +37,7 @@ class JobError(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., cause: _Optional[str] = ..., remedy: _Optional[str] = ...) -> None: ...
 
 class ImageResult(_message.Message):
-    __slots__ = ("uri", "labels_uri", "table_uri", "overview_uri", "provenance_uri", "nuclei", "median_volume_um3")
+    __slots__ = ("uri", "labels_uri", "table_uri", "overview_uri", "provenance_uri", "nuclei", "median_volume_um3", "flat")
     URI_FIELD_NUMBER: _ClassVar[int]
     LABELS_URI_FIELD_NUMBER: _ClassVar[int]
     TABLE_URI_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class ImageResult(_message.Message):
     PROVENANCE_URI_FIELD_NUMBER: _ClassVar[int]
     NUCLEI_FIELD_NUMBER: _ClassVar[int]
     MEDIAN_VOLUME_UM3_FIELD_NUMBER: _ClassVar[int]
+    FLAT_FIELD_NUMBER: _ClassVar[int]
     uri: str
     labels_uri: str
     table_uri: str
@@ -52,7 +53,8 @@ class ImageResult(_message.Message):
     provenance_uri: str
     nuclei: int
     median_volume_um3: float
-    def __init__(self, uri: _Optional[str] = ..., labels_uri: _Optional[str] = ..., table_uri: _Optional[str] = ..., overview_uri: _Optional[str] = ..., provenance_uri: _Optional[str] = ..., nuclei: _Optional[int] = ..., median_volume_um3: _Optional[float] = ...) -> None: ...
+    flat: bool
+    def __init__(self, uri: _Optional[str] = ..., labels_uri: _Optional[str] = ..., table_uri: _Optional[str] = ..., overview_uri: _Optional[str] = ..., provenance_uri: _Optional[str] = ..., nuclei: _Optional[int] = ..., median_volume_um3: _Optional[float] = ..., flat: _Optional[bool] = ...) -> None: ...
 
 class JobResult(_message.Message):
     __slots__ = ("images", "nuclei", "median_volume_um3", "model", "model_digest", "warnings", "models", "files")

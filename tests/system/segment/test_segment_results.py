@@ -75,6 +75,7 @@ def test_a_plane_is_segmented_by_the_2d_model(workshop, flat_world):
     hits = found_centres(workshop.labels(uri), flat_world.centres)
     assert len(set(hits.tolist())) >= 0.9 * len(flat_world.centres)
     assert result.model == "nuclei-2d@1"
+    assert result.images[0].flat
     assert "no voxel size" in result.warnings[0]
 
 

@@ -59,6 +59,7 @@ def result_to_wire(result: JobResult | None) -> jobs_pb2.JobResult | None:
                 provenance_uri=image.provenance_uri,
                 nuclei=image.nuclei,
                 median_volume_um3=image.median_volume_um3,
+                flat=image.flat,
             )
             for image in result.images
         ],
@@ -83,6 +84,7 @@ def result_from_wire(message: jobs_pb2.JobResult) -> JobResult:
                 provenance_uri=image.provenance_uri,
                 nuclei=image.nuclei,
                 median_volume_um3=image.median_volume_um3,
+                flat=image.flat,
             )
             for image in message.images
         ),

@@ -42,8 +42,8 @@ $(OMERO): $(STAMP) requirements-omero.lock deploy/ice/build_wheel.py deploy/ice/
 	else cat $(OMERO)-missing >&2; fi
 
 test: $(STAMP) $(OMERO) ## lint and every test that can run here
-	$(BIN)/ruff check services tests
-	$(BIN)/ruff format --check services tests
+	$(BIN)/ruff check services tests deploy
+	$(BIN)/ruff format --check services tests deploy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -52,8 +52,8 @@ test-omero: $(STAMP) $(OMERO) ## the OMERO tests: simulated server, or the one t
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/omero
 
 lint: $(STAMP)   ## formatting, types and import rules only
-	$(BIN)/ruff check --fix services tests
-	$(BIN)/ruff format services tests
+	$(BIN)/ruff check --fix services tests deploy
+	$(BIN)/ruff format services tests deploy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 

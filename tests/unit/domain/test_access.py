@@ -68,7 +68,7 @@ def test_nothing_at_a_path(root: Path) -> None:
     assert AccessPolicy().check(str(root / "absent"), write=True) == str(root / "absent")
 
 
-@pytest.mark.parametrize("uri", ["", "  ", "a\0b", "ftp://host/a", "omero://a/image/1", "file://other/a"])
+@pytest.mark.parametrize("uri", ["", "  ", "a\0b", "ftp://host/a", "file://other/a"])
 def test_what_cannot_be_a_place_is_invalid(uri: str) -> None:
     with pytest.raises(InvalidInput):
         AccessPolicy.everything().check(uri)
@@ -121,3 +121,21 @@ def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
 def test_http_cannot_be_written() -> None:
     with pytest.raises(FailedPrecondition, match="--output"):
         AccessPolicy.everything().check("https://data.example.org/a", write=True)
+
+
+def test_omero_servers_are_known_by_their_alias() -> None:
+    policy = AccessPolicy(roots=("/nowhere",), omero=("lab",))
+    assert policy.check("OMERO://lab/image/7/?c=DAPI", write=True) == "omero://lab/image/7"
+    with pytest.raises(PermissionRefused, match="known: lab"):
+        policy.check("omero://other/image/7")
+    with pytest.raises(InvalidInput):
+        policy.check("omero://lab/picture/7")
+
+
+def test_a_job_may_also_use_a_folder_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    policy = AccessPolicy(roots=(str(tmp_path / "shared"),))
+    with pytest.raises(PermissionRefused):
+        policy.check(str(tmp_path / "own"))
+    assert policy.with_root(str(tmp_path / "own")).check(str(tmp_path / "own"))
+    assert AccessPolicy().with_root("/somewhere").roots == ()

@@ -13,19 +13,20 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
 )
 
+from noyau.config_mistakes import Given, Mistake, of_validation, refuse, unknown_variables
 from noyau.config_omero import OmeroServerSettings
-from noyau.domain.errors import InvalidInput
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
@@ -117,6 +118,11 @@ class JobSettings(Section):
     lease_seconds: float = Field(
         default=15.0, gt=0, description="How long a worker on a lost host is believed alive without a heartbeat."
     )
+    drain_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="Time that running jobs get to end when the service stops; then they wait for the next start.",
+    )
     running_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that run at once.")
     queued_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that may wait.")
 
@@ -159,6 +165,18 @@ class LogSettings(Section):
     )
 
 
+class MetricsSettings(Section):
+    """Figures for Prometheus, on a port of their own: plain HTTP without a login, path /metrics."""
+
+    address: str | None = Field(
+        default=None, description="host:port, e.g. 127.0.0.1:9464; port 0 picks a free one. Default: none are served."
+    )
+    insecure: bool = Field(
+        default=False,
+        description="Allow an address beyond this machine. Whoever reaches it sees the names of groups and their use.",
+    )
+
+
 class Settings(Section):
     """Everything that can be set."""
 
@@ -180,6 +198,7 @@ class Settings(Section):
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     omero: dict[str, OmeroServerSettings] = Field(
         default_factory=dict, description="OMERO servers by alias, as images name them: omero://alias/image/1."
     )
@@ -190,10 +209,21 @@ class Settings(Section):
         return self.jobs.database or f"sqlite:///{self.state_dir / 'jobs.sqlite'}"
 
 
+class _Environment(EnvSettingsSource):
+    """The environment. What should be JSON and is not goes on as text, so that it is named with all other mistakes."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
 class _Reader(Settings, BaseSettings):
     """The same fields, filled from the environment and a file."""
 
     model_config = SettingsConfigDict(env_prefix="NOYAU_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    _document: ClassVar[dict[str, Any]]
 
     @classmethod
     def settings_customise_sources(
@@ -204,7 +234,11 @@ class _Reader(Settings, BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+        return (init_settings, _Environment(settings_cls), InitSettingsSource(settings_cls, cls._document))
+
+
+# Variables of the commands, which are no settings of the service.
+_OTHER_VARIABLES = ("NOYAU_CONFIG", "NOYAU_SERVER", "NOYAU_TLS_CA")
 
 
 def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
@@ -215,34 +249,36 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
         overrides: values that win over both, by field name; nested ones as dictionaries.
 
     Raises:
-        InvalidInput: the file is absent or not TOML, a name is unknown or a value is wrong; names the setting.
+        InvalidInput: the file is absent or not TOML, a name is unknown or a value is wrong; all of it is named at
+            once, with what to write instead.
     """
     named = os.environ.get("NOYAU_CONFIG", "")
     path = file if file is not None else (Path(named) if named else None)
-    if path is not None and not path.is_file():
-        raise InvalidInput(f"The settings file {path} does not exist.", "Give the path of a TOML file.")
-    _refuse_unknown_sections()
-    reader = type("_FileReader", (_Reader,), {"model_config": SettingsConfigDict(toml_file=path)})
+    document, mistakes = _read_file(path)
+    given = Given(overrides, {name.upper(): value for name, value in os.environ.items()}, path, document)
+    mistakes += unknown_variables(Settings, given.environment, _OTHER_VARIABLES)
+    reader = type("_FileReader", (_Reader,), {"_document": document})
     try:
-        return Settings.model_validate(reader(**overrides).model_dump())
+        found = Settings.model_validate(reader(**overrides).model_dump())
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"The setting '{name}' cannot be used: {first['msg']}.", _REMEDY) from error
-    except (SettingsError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(f"The settings cannot be read: {error}.", _REMEDY) from error
+        refuse([*mistakes, *of_validation(Settings, error.errors(include_url=False), given)])
+        raise
+    refuse(mistakes)
+    return found
 
 
-_REMEDY = "Every setting is described in noyau/config.py and by `noyau serve --show-settings`."
-
-
-def _refuse_unknown_sections() -> None:
-    """Environment variables of no section would be ignored; a typing mistake should be told."""
-    for name in os.environ:
-        if name.startswith("NOYAU_") and "__" in name:
-            section = name.removeprefix("NOYAU_").split("__")[0].lower()
-            if section not in Settings.model_fields:
-                raise InvalidInput(f"The environment variable {name} names no setting.", _REMEDY)
+def _read_file(path: Path | None) -> tuple[dict[str, Any], list[Mistake]]:
+    """What the file says; nothing and a mistake where it cannot be read."""
+    if path is None:
+        return {}, []
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")), []
+    except FileNotFoundError:
+        return {}, [Mistake(f"file {path}", "the file does not exist", "Give the path of a TOML file.")]
+    except OSError as error:
+        return {}, [Mistake(f"file {path}", f"the file cannot be read ({error.strerror})", "Give a readable file.")]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return {}, [Mistake(f"file {path}", f"it is not TOML: {error}", "Mend the line, or see https://toml.io.")]
 
 
 def settings_to_json(settings: Settings) -> str:

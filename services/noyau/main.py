@@ -23,6 +23,7 @@ from noyau.jobs.settings import JobLimits, JobTimes
 from noyau.jobs.store import JobStore
 from noyau.jobs.supervisor import Supervisor
 from noyau.omero.desk import OmeroDesk
+from noyau.operations.starting import check_start
 from noyau.wiring import access_policy, check_device, model_desk, omero_gateway
 
 HANDLERS = "noyau.handlers:build_handlers"
@@ -154,6 +155,7 @@ async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    await asyncio.to_thread(check_start, settings)
     service = Service(settings)
     await service.start()
     try:

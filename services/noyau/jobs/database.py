@@ -56,6 +56,11 @@ class Database:
         event.listen(engine, "begin", _begin_sqlite)
         return Database(engine)
 
+    @staticmethod
+    def check_url(url: str) -> None:
+        """Raises InvalidInput where `open` would, without making or opening anything."""
+        _parse(url)
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that only reads.

@@ -154,5 +154,5 @@ def test_settings_are_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def test_serving_the_world_without_protection_is_refused(tmp_path: Path) -> None:
     code, _, err = run("serve", "--address", "0.0.0.0:0", "--state-dir", str(tmp_path))
-    assert code == 11
+    assert code == 3
     assert "--insecure" in err

@@ -1,0 +1,1 @@
+"""What operators need: settings checked at the start, `noyau doctor`, and figures for Prometheus."""

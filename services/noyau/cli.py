@@ -11,6 +11,7 @@ from noyau.commands import (
     bench,
     convert,
     dataset,
+    doctor,
     evaluate,
     jobs,
     measure,
@@ -48,6 +49,7 @@ def build_app() -> typer.Typer:
     app.command("train")(train.train)
     app.command("suggest")(suggest.suggest)
     app.command("bench")(bench.bench)
+    app.command("doctor")(doctor.doctor)
 
     job_commands = typer.Typer(help="List, show, watch and cancel jobs.", no_args_is_help=True)
     job_commands.command("list")(jobs.list_jobs)

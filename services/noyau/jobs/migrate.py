@@ -44,6 +44,23 @@ def refuse_newer(connection: Connection, label: str) -> None:
         )
 
 
+def current(database: Database) -> str:
+    """The revision of the database's schema, empty where it has no tables of ours. Changes nothing.
+
+    Raises:
+        FailedPrecondition: a newer version of Noyau has written the database, or the file is no database.
+        Unavailable: the database does not answer.
+    """
+    try:
+        with database.reading() as connection:
+            refuse_newer(connection, database.label)
+            return ", ".join(MigrationContext.configure(connection).get_current_heads())
+    except DatabaseError as error:
+        raise FailedPrecondition(
+            f"{database.label} is not a database.", "Move the file away or give another path."
+        ) from error
+
+
 def head() -> str:
     """The newest revision that this version knows."""
     return ScriptDirectory(str(_SCRIPTS)).get_current_head() or ""

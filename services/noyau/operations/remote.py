@@ -1,0 +1,50 @@
+"""What lies on other machines: a running service, the S3 service and the OMERO servers of the settings."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from noyau.config import Settings
+from noyau.operations.findings import Finding, Status, ok
+
+SECONDS = 5.0
+
+
+def server(address: str, tls_ca: Path | None) -> Iterator[Finding]:
+    """A running service: whether it takes calls, and its version."""
+    from noyau.client.health import ask
+    from noyau.client.security import Security
+
+    found = ask(address, Security(ca=tls_ca), SECONDS)
+    name, own = f"server {address}", version("noyau")
+    if not found.serving:
+        remedy = "It is starting or stopping; look at its log if that lasts."
+        yield Finding(name, Status.FAILED, "answers, but takes no calls", remedy)
+    elif found.version != own:
+        remedy = "Use the same version on both sides."
+        yield Finding(name, Status.WARNING, f"takes calls; version {found.version}, here {own}", remedy)
+    else:
+        yield ok(name, f"takes calls; version {found.version}")
+
+
+def endpoints(settings: Settings) -> Iterator[Finding]:
+    """Whether somebody listens there; nothing is asked and no password is sent."""
+    if settings.access.s3_endpoint:
+        parts = urlsplit(settings.access.s3_endpoint)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        yield _listens("s3 endpoint", parts.hostname or "", port)
+    for alias, omero in settings.omero.items():
+        yield _listens(f"omero {alias}", omero.host, omero.port)
+
+
+def _listens(name: str, host: str, port: int) -> Finding:
+    try:
+        socket.create_connection((host, port), SECONDS).close()
+    except OSError as error:
+        remedy = "Check its name and port, that it runs, and the firewalls between."
+        return Finding(name, Status.FAILED, f"{host}:{port} does not answer ({error.strerror or error})", remedy)
+    return ok(name, f"{host}:{port} answers")

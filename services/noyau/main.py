@@ -23,6 +23,9 @@ from noyau.jobs.settings import JobLimits, JobTimes
 from noyau.jobs.store import JobStore
 from noyau.jobs.supervisor import Supervisor
 from noyau.omero.desk import OmeroDesk
+from noyau.operations.job_figures import JobFigures
+from noyau.operations.metrics_server import MetricsServer
+from noyau.operations.service_figures import RpcFigures, WorkerFigures, new_registry
 from noyau.operations.starting import check_start
 from noyau.wiring import access_policy, check_device, model_desk, omero_gateway
 
@@ -48,6 +51,12 @@ class Service:
         self._supervisor: Supervisor | None = None
         self._previews: Sidecar | None = None
         self._api: ApiServer | None = None
+        self._metrics: MetricsServer | None = None
+
+    @property
+    def metrics_address(self) -> str:
+        """Where figures for Prometheus are served, with the real port; empty where they are not."""
+        return self._metrics.address if self._metrics is not None else ""
 
     @property
     def address(self) -> str:
@@ -80,12 +89,14 @@ class Service:
         checks = Checks(
             models, access_policy(settings), check_device, settings.limits.images, settings.limits.tile_voxels
         )
+        registry = new_registry()
         self._api = ApiServer(
             Services(self._store, models, self._previews, checks, OmeroDesk(omero) if omero else None),
             binding,
             crop_bytes=listen.message_mib * 2**20,
             concurrent_calls=listen.concurrent_calls,
             archive_bytes=settings.limits.archive_mib * 2**20,
+            seen=RpcFigures(registry).seen,
         )
         config = WorkerConfig(
             database=settings.database_url,
@@ -96,6 +107,10 @@ class Service:
             times=JobTimes(lease=settings.jobs.lease_seconds),
         )
         self._supervisor = Supervisor(self._store, config, settings.jobs.workers).start()
+        if settings.metrics.address is not None:
+            registry.register(JobFigures(self._store.database))
+            registry.register(WorkerFigures(self._supervisor.status))
+            self._metrics = MetricsServer(settings.metrics.address, registry).start()
         await self._api.start()
 
     async def wind_up(self, patience: float) -> bool:
@@ -117,15 +132,28 @@ class Service:
         return True
 
     async def stop(self, grace: float = 0.0) -> None:
-        """Ends calls, puts running jobs back into the queue (a later start resumes them) and ends the workers."""
+        """Ends calls and workers. Running jobs get the time that the settings give them (`jobs.drain_seconds`), then
+        go back into the queue; a later start resumes them.
+
+        Args:
+            grace: seconds that running calls get.
+        """
+        # At once: from now on no worker takes a new job.
+        workers = asyncio.create_task(self._stop_workers())
         if self._api is not None:
             await self._api.stop(grace)
-        if self._supervisor is not None:
-            await asyncio.to_thread(self._supervisor.stop)
+        await workers
+        # To the last, so that an operator sees what the stop waits for.
+        if self._metrics is not None:
+            await asyncio.to_thread(self._metrics.close)
         if self._previews is not None:
             await self._previews.close()
         if self._store is not None:
             self._store.close()
+
+    async def _stop_workers(self) -> None:
+        if self._supervisor is not None:
+            await asyncio.to_thread(self._supervisor.stop, self._settings.jobs.drain_seconds)
 
 
 def _is_wound_up(store: JobStore) -> bool:
@@ -159,10 +187,11 @@ async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
     service = Service(settings)
     await service.start()
     try:
-        log.info("serving", address=service.address, workers=settings.jobs.workers, state=str(settings.state_dir))
+        where = {"address": service.address, "metrics": service.metrics_address, "state": str(settings.state_dir)}
+        log.info("serving", workers=settings.jobs.workers, **where)
         ready(service.address)
         await stopping.wait()
-        log.info("stopping", drain_seconds=settings.listen.drain_seconds)
+        log.info("stopping", drain_seconds=settings.listen.drain_seconds, jobs_seconds=settings.jobs.drain_seconds)
     finally:
         await service.stop(settings.listen.drain_seconds)
     log.info("stopped")

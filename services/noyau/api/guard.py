@@ -16,6 +16,8 @@ from google.protobuf.message import DecodeError
 from noyau.api.wire.errors import detail_metadata, status_code, status_message
 from noyau.domain.errors import InternalError, InvalidInput, NoyauError
 
+Seen: TypeAlias = Callable[[str, str, float], None]
+"""Told of every call that has ended: method, gRPC status, seconds."""
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
@@ -30,8 +32,9 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
     number, the traceback goes to the log only.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seen: Seen = lambda method, code, seconds: None) -> None:
         self._log = structlog.get_logger("noyau.api")
+        self._seen = seen
 
     async def intercept_service(
         self,
@@ -70,6 +73,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
                 await self._fail(method, started, error, context)
                 raise
             self._log.debug("call", method=method, status="OK", seconds=round(time.monotonic() - started, 4))
+            self._seen(method, "OK", time.monotonic() - started)
             return answer
 
         return call
@@ -87,6 +91,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
                 await self._fail(method, started, error, context)
                 raise
             self._log.debug("stream", method=method, status="OK", seconds=round(time.monotonic() - started, 4))
+            self._seen(method, "OK", time.monotonic() - started)
 
         return call
 
@@ -96,6 +101,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
         if isinstance(error, asyncio.CancelledError | GeneratorExit | grpc.aio.AbortError):
             # The client went away or its deadline passed, or the call was ended on purpose already.
             self._log.debug("call", method=method, status="CANCELLED", seconds=seconds)
+            self._seen(method, "CANCELLED", seconds)
             return
         if not isinstance(error, Exception):
             return
@@ -110,6 +116,7 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
                 "Tell its operator the number; the log of the service has the details.",
             )
             self._log.error("call", method=method, status="INTERNAL", incident=incident, exc_info=error)
+        self._seen(method, told.kind.value, seconds)
         await context.abort(status_code(told), status_message(told), detail_metadata(told, incident))
 
 

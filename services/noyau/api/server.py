@@ -12,7 +12,7 @@ from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
 
 from noyau.api.binding import Binding
-from noyau.api.guard import Guard
+from noyau.api.guard import Guard, Seen
 from noyau.api.inference import InferenceServicer
 from noyau.api.jobs import JobServicer
 from noyau.api.models import ModelServicer
@@ -46,6 +46,7 @@ class ApiServer:
         crop_bytes: largest crop of a preview.
         archive_bytes: largest model archive.
         concurrent_calls: calls served at once; more are refused with RESOURCE_EXHAUSTED.
+        seen: told of every call that has ended.
     """
 
     def __init__(
@@ -56,12 +57,13 @@ class ApiServer:
         crop_bytes: int,
         concurrent_calls: int,
         archive_bytes: int = 2 * 2**30,
+        seen: Seen | None = None,
     ) -> None:
         self._threads = Threads()
         self._draining = asyncio.Event()
         self._health = health.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[Guard()],
+            interceptors=[Guard(seen) if seen else Guard()],
             maximum_concurrent_rpcs=concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", crop_bytes + MESSAGE_OVERHEAD),

@@ -124,7 +124,7 @@ class PrivateService:
 def private_settings(folder: Path, workers: int) -> Settings:
     """The user's settings with what is different for a private service: it may touch what the user may touch."""
     from noyau.commands.logins import Logins
-    from noyau.config import load_settings
+    from noyau.config import MetricsSettings, load_settings
 
     given = load_settings()
     socket = folder / "noyau.sock"
@@ -141,7 +141,8 @@ def private_settings(folder: Path, workers: int) -> Settings:
                     "drain_seconds": 0.0,
                 }
             ),
-            "jobs": given.jobs.model_copy(update={"workers": workers, "database": None}),
+            "jobs": given.jobs.model_copy(update={"workers": workers, "database": None, "drain_seconds": 0.0}),
+            "metrics": MetricsSettings(),
             "access": given.access.model_copy(update={"roots": (), "remote_hosts": ("*",)}),
             "log": given.log.model_copy(update={"format": "console", "level": "error"}),
             "omero": Logins(given.state_dir / "omero").settings(),

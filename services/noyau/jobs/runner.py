@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from noyau.domain.errors import JobCancelled, NoyauError
 from noyau.domain.jobs import EventKind, Job, JobError, JobResult, JobState
 from noyau.domain.progress import SilentReporter, UnitLedger
@@ -61,7 +63,8 @@ class JobRunner:
         context = JobContext(job.id, reporter, ledger, self._workdir / job.id, job.owner)
         beat = Heartbeat(self._store, lease, self._times, cancelled=cancelled, lost=self._lost, every=reporter.flush)
         try:
-            with beat:
+            # Every line of the log that the job's own thread writes names the job.
+            with structlog.contextvars.bound_contextvars(job=job.id, attempt=job.attempts), beat:
                 state, result, error = _call(handler, context, job)
                 reporter.flush(force=True)
             # After the heartbeat, which would take the end of the job for the loss of its lease.

@@ -6,6 +6,7 @@ again with the same context finds in its ledger and its scratch what is finished
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict
 
@@ -47,6 +48,7 @@ def run(spec: SegmentSpec, context: PipelineContext) -> JobResult:
         results.append(_one(spec, planned, context, book))
         told += saved_messages(planned.item, book)
     told += publish_sets(spec, [planned.item for planned in items], results, context)
+    context.reporter.metric("voxels", sum(_voxels(planned) for planned in items))
     return _summary(items, results, told)
 
 
@@ -76,6 +78,13 @@ def _one(spec: SegmentSpec, planned: SegmentItem, context: PipelineContext, book
     book.mark(IMAGE, number, "result", asdict(result))
     context.reporter.metric("nuclei", result.nuclei)
     return result
+
+
+def _voxels(planned: SegmentItem) -> int:
+    """Voxels of the time points that were asked for."""
+    info = planned.plan.info
+    first, last = planned.item.ref.time or (0, info.times - 1)
+    return math.prod(info.shape) * (last - first + 1)
 
 
 def _summary(items: tuple[SegmentItem, ...], results: list[ImageResult], told: list[str]) -> JobResult:

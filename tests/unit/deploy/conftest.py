@@ -20,8 +20,8 @@ DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 OVERLAYS = ("cpu", "gpu", "production")
 # The first kustomize whose format ours is.
 KUSTOMIZE = 5
-# What other software than ours reads: Python and libraries find their caches with them.
-FOREIGN = {"HOME", "XDG_CACHE_HOME"}
+# What other software than ours reads: libraries find their caches with these, and MONAI the name of the user.
+FOREIGN = {"HOME", "XDG_CACHE_HOME", "USER"}
 UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 

@@ -128,6 +128,11 @@ def test_what_is_written_lies_on_a_volume(noyau: dict[str, Any], settings: Setti
         assert any(Path(path).is_relative_to(mount) for mount in mounts), path
 
 
+def test_the_user_has_a_name(noyau: dict[str, Any]) -> None:
+    # Without it no network can be loaded by a user that the image's list of users lacks.
+    assert noyau["environment"]["USER"]
+
+
 def test_threads_models_and_end_fit(
     noyau: dict[str, Any], settings: Settings, stop_seconds: Callable[[Settings], float]
 ) -> None:

@@ -98,6 +98,11 @@ def test_an_orderly_end_is_not_cut_short(
     assert manifests.pod["spec"]["terminationGracePeriodSeconds"] > stop_seconds(settings)
 
 
+def test_the_user_has_a_name(environment: dict[str, str]) -> None:
+    # Without it no network can be loaded by a user that the image's list of users lacks.
+    assert environment["USER"]
+
+
 def test_variables_of_services_are_kept_out(manifests: Any) -> None:
     # Kubernetes would add NOYAU_PORT and others, which look like settings.
     assert manifests.one("Service")["metadata"]["name"] == "noyau"

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -123,7 +124,8 @@ class _Run:
 
     def _submit(self, task: Task, index: int, value: Any) -> None:
         step = task.steps[index]
-        future = self.pools[step.lane].submit(self._call, step.call, value)
+        # With the caller's context, so that log lines from the threads name the job as well.
+        future = self.pools[step.lane].submit(copy_context().run, self._call, step.call, value)
         self._futures.add(future)
         future.add_done_callback(lambda f: None if f.cancelled() else self._results.put((task, index, f)))
 

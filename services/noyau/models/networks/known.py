@@ -80,9 +80,9 @@ def default_arguments(ndim: int) -> dict[str, Any]:
         "ndim": 2,
         "offset_scale": 16.0,
         "levels": [
-            {"channels": 16, "stride": [1, 1], "down": [flat], "up": [flat]},
-            {"channels": 32, "stride": [2, 2], "down": [flat], "up": [flat]},
-            {"channels": 64, "stride": [2, 2], "down": [flat], "up": [flat]},
+            {"channels": 24, "stride": [1, 1], "down": [flat], "up": [flat]},
+            {"channels": 48, "stride": [2, 2], "down": [flat], "up": [flat]},
+            {"channels": 80, "stride": [2, 2], "down": [flat], "up": [flat]},
             {"channels": 96, "stride": [2, 2], "down": [flat], "up": [flat]},
             {"channels": 128, "stride": [2, 2], "down": [flat], "residual": True},
         ],

@@ -172,10 +172,20 @@ def test_a_lost_connection_does_not_show(
         assert (source.read(Box.of((3, 48, 64))) == image.array[0, 0]).all()
 
 
-def test_sets_are_expanded(visitor: Visitor, seed: Seed) -> None:
-    image = seed.images["lab"]
-    expected = [ImageRef(uri(image.id), channel="GFP")]
-    for kind, number in (("image", image.id), ("dataset", image.dataset), ("project", image.project)):
+def test_sets_are_expanded(visitor: Visitor, login: Login) -> None:
+    # Containers of its own: other tests put images into those of the seed.
+    project, dataset = model.ProjectI(), model.DatasetI()
+    project.setName(rstring("project"))
+    dataset.setName(rstring("dataset"))
+    link = model.ProjectDatasetLinkI()
+    link.setParent(project)
+    link.setChild(dataset)
+    saved = login("alice", "lab").sf.getUpdateService().saveAndReturnObject(link)
+    project_id, dataset_id = saved.parent.id.val, saved.child.id.val
+    pixels = asymmetric((1, 2, 1, 8, 9), "uint8")
+    image = new_image(login, "alice", "lab", pixels, dataset=dataset_id, channels=("DAPI", "GFP"))
+    expected = [ImageRef(uri(image), channel="GFP")]
+    for kind, number in (("image", image), ("dataset", dataset_id), ("project", project_id)):
         assert expand_omero(ImageRef(f"omero://{ALIAS}/{kind}/{number}?c=GFP"), visitor) == expected
 
 

@@ -18,7 +18,7 @@ def described(ndim, **changes):
 def test_a_3d_model_names_its_grid_and_exact_halo():
     info = described(3, voxel_size=(1.75, 0.8, 0.8))
     assert info.ref == "nuclei-3d@4" and info.voxel_size == VoxelSize(1.75, 0.8, 0.8)
-    assert info.halo == (12, 32, 32) and info.stride == (2, 4, 4)
+    assert info.halo == (16, 40, 40) and info.stride == (2, 4, 4)
     assert info.vote.weights == (2, 1, 1)
     assert info.training["steps"] == 17 and info.training["minutes_used"] == 1.5
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from noyau.assembly.objects import Objects
+from noyau.domain.certainty import sure_enough
 from noyau.domain.errors import DamagedData, LimitExceeded
 
 LARGEST_LABEL = 2**32 - 1
@@ -47,8 +48,7 @@ def number_objects(
     Raises:
         LimitExceeded: more objects than a label of 32 bits can tell apart.
     """
-    # In whole thousandths, so that the comparison is between integers and the same on every machine.
-    sure = objects.probability * 1000 >= round(min_certainty * 1000) * 255 * objects.voxels
+    sure = sure_enough(objects.probability, objects.voxels, min_certainty)
     kept = (objects.voxels >= max(1, min_voxels)) & sure
     count = int(kept.sum())
     if count > limit:

@@ -20,6 +20,7 @@ from noyau.decoding.centres import Centres, find_peaks
 from noyau.decoding.density import accumulate, kernel_radii, mass_threshold, smooth
 from noyau.decoding.rivals import close_pairs, rival_reach, vote_spread, without_rivals
 from noyau.decoding.votes import Votes, cast_votes, check_prediction
+from noyau.domain.certainty import sure_enough
 from noyau.domain.geometry import Box, Index3, as_index
 from noyau.domain.model import VoteParams
 
@@ -115,8 +116,7 @@ def segment_crop(pred: np.ndarray, params: VoteParams) -> np.ndarray:
     inside = np.flatnonzero(labels)
     _, inverse, count = np.unique(labels.reshape(-1)[inside], return_inverse=True, return_counts=True)
     probability = np.bincount(inverse, pred[0].reshape(-1)[inside], len(count)).astype(np.int64)
-    sure = probability * 1000 >= round(params.min_certainty * 1000) * 255 * count
-    kept = (count >= params.min_voxels) & sure
+    kept = (count >= params.min_voxels) & sure_enough(probability, count, params.min_certainty)
     number = np.where(kept, np.cumsum(kept), 0).astype(np.uint32)
     result = np.zeros(labels.size, np.uint32)
     result[inside] = number[inverse]

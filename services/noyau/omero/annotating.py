@@ -11,8 +11,8 @@ from hashlib import sha1
 from typing import Any
 
 from noyau.domain.omero_uri import OmeroUri
+from noyau.omero.bindings import omero_library
 from noyau.omero.inventory import link_class
-from noyau.omero.library import omero_library
 from noyau.omero.line import Line
 
 _CHUNK = 8 * 2**20

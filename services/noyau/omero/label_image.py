@@ -11,8 +11,8 @@ import numpy as np
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import queries
+from noyau.omero.bindings import omero_library
 from noyau.omero.images import OmeroImage
-from noyau.omero.library import omero_library
 from noyau.omero.line import Line
 from noyau.omero.pixels import encode, label_type, stored_type
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from noyau.omero.library import omero_library
+from noyau.omero.bindings import omero_library
 from noyau.omero.server import CALL_SECONDS, OmeroServer
 
 AGENT = "noyau"

@@ -6,8 +6,8 @@ from contextlib import suppress
 
 from noyau.domain.errors import FailedPrecondition, PermissionRefused
 from noyau.omero import queries
+from noyau.omero.bindings import omero_library
 from noyau.omero.failures import is_refused_login
-from noyau.omero.library import omero_library
 from noyau.omero.line import Line, join, log_in
 from noyau.omero.server import OmeroServer
 

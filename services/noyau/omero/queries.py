@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from noyau.omero.library import omero_library
+from noyau.omero.bindings import omero_library
 from noyau.omero.line import Line
 
 IDS_AT_ONCE = 500

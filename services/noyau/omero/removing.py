@@ -12,7 +12,7 @@ from typing import Any
 
 from noyau.domain.errors import FailedPrecondition, InternalError, Unavailable
 from noyau.omero import queries
-from noyau.omero.library import omero_library
+from noyau.omero.bindings import omero_library
 from noyau.omero.line import Line
 
 _GUARDED = (

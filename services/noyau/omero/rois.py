@@ -11,7 +11,7 @@ import numpy as np
 from noyau.domain.geometry import Index3
 from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import queries
-from noyau.omero.library import omero_library
+from noyau.omero.bindings import omero_library
 from noyau.omero.line import Line
 from noyau.omero.masks import object_masks
 from noyau.omero.outlines import centre_of, object_outlines

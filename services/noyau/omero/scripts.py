@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from noyau.omero.library import omero_library
+from noyau.omero.bindings import omero_library
 from noyau.omero.line import Line
 
 FOLDER = "/noyau"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from noyau.omero.library import omero_library
+from noyau.omero.bindings import omero_library
 from noyau.omero.line import Line
 
 MOST_COLUMNS = 512

@@ -10,7 +10,7 @@ import pytest
 from noyau.commands.logins import Logins
 from noyau.config import load_settings, settings_from_json, settings_to_json
 from noyau.domain.errors import FailedPrecondition, InvalidInput, NotFound
-from noyau.omero.library import omero_library
+from noyau.omero.bindings import omero_library
 from noyau.omero.server import OmeroServer
 from noyau.wiring import access_policy, omero_gateway
 

@@ -13,7 +13,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -27,6 +27,7 @@ from pydantic_settings import (
 
 from noyau.config_mistakes import Given, Mistake, of_validation, refuse, unknown_variables
 from noyau.config_omero import OmeroServerSettings
+from noyau.config_operations import LogSettings, MetricsSettings, TraceSettings
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
@@ -125,6 +126,9 @@ class JobSettings(Section):
     )
     running_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that run at once.")
     queued_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that may wait.")
+    keep_days: float | None = Field(
+        default=None, gt=0, description="Days after which ended jobs are forgotten; their results stay. Default: never."
+    )
 
 
 class AccessSettings(Section):
@@ -154,29 +158,6 @@ class LimitSettings(Section):
     previews_waiting: int = Field(default=8, ge=0, description="Previews that may wait for the one that runs.")
 
 
-class LogSettings(Section):
-    """Logs go to standard error."""
-
-    format: Literal["auto", "console", "json"] = Field(
-        default="auto", description="auto: console on a terminal, else JSON."
-    )
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least severe messages that are written."
-    )
-
-
-class MetricsSettings(Section):
-    """Figures for Prometheus, on a port of their own: plain HTTP without a login, path /metrics."""
-
-    address: str | None = Field(
-        default=None, description="host:port, e.g. 127.0.0.1:9464; port 0 picks a free one. Default: none are served."
-    )
-    insecure: bool = Field(
-        default=False,
-        description="Allow an address beyond this machine. Whoever reaches it sees the names of groups and their use.",
-    )
-
-
 class Settings(Section):
     """Everything that can be set."""
 
@@ -193,12 +174,16 @@ class Settings(Section):
     models_cache: AbsolutePath = Field(
         default_factory=default_models_cache, description="Local copies of packages of a home on S3."
     )
+    models_cache_mib: int = Field(
+        default=20_480, ge=1, description="Most that those copies may take; the least recently used go first, MiB."
+    )
     listen: ListenSettings = ListenSettings()
     jobs: JobSettings = JobSettings()
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    traces: TraceSettings = TraceSettings()
     omero: dict[str, OmeroServerSettings] = Field(
         default_factory=dict, description="OMERO servers by alias, as images name them: omero://alias/image/1."
     )

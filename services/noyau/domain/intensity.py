@@ -19,27 +19,29 @@ def percentiles(sample: np.ndarray, params: Normalisation) -> tuple[float, float
         params: which percentiles.
 
     Returns:
-        (low value, high value) in the units of the image; (0, 0) where no finite pixel is left.
+        (low value, high value) in the units of the image, the low one larger where `params.inverted`; (0, 0) where no
+        finite pixel is left.
     """
     values = np.asarray(sample).ravel()
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 0.0
-    low, high = np.percentile(values.astype(np.float64, copy=False), [params.low, params.high])
+    low, high = np.percentile(values.astype(np.float64, copy=False), params.percentiles)
     return float(low), float(high)
 
 
 def rescale(x: np.ndarray, low_value: float, high_value: float) -> np.ndarray:
     """Maps the low value to 0 and the high value to 1, linearly, as float32.
 
-    An image without spread (constant) maps its low value to 0 and never gives NaN.
+    An image without spread (constant) maps its low value to 0 and never gives NaN. Where the low value is the larger
+    one, as for an inverted image, bright becomes dark.
     """
     spread = high_value - low_value
     floor = max(_ABSOLUTE_FLOOR, _RELATIVE_FLOOR * max(abs(low_value), abs(high_value)))
     scaled: np.ndarray = np.asarray(x).astype(np.float32)
     scaled -= np.float32(low_value)
-    scaled /= np.float32(max(spread, floor))
+    scaled /= np.float32(spread if abs(spread) > floor else floor)
     return scaled
 
 
@@ -56,8 +58,8 @@ def normalise(x: np.ndarray, low_value: float, high_value: float, params: Normal
 
     Args:
         x: pixels of a tile or of the image, any real type, finite.
-        low_value: value at percentile `params.low` of the whole image.
-        high_value: value at percentile `params.high` of the whole image.
+        low_value: value at the first of `params.percentiles` of the whole image.
+        high_value: value at the second one.
         params: gain and clip of the asinh compression.
     """
     return compress(rescale(x, low_value, high_value), params)

@@ -17,6 +17,9 @@ class Normalisation:
 
     `steps` take the place of all that for a package of another maker: the processing steps of bioimage.io, see
     `noyau.domain.processing`; those that measure the image measure the whole of it.
+
+    `inverted` is for dark nuclei on a bright ground: everything is taken of the negative, so that a network that knows
+    bright nuclei sees what it knows. The value at the low percentile of the negative is then the larger one.
     """
 
     low: float = 50.0
@@ -24,6 +27,12 @@ class Normalisation:
     gain: float = 3.0
     clip: tuple[float, float] = (-0.5, 20.0)
     steps: tuple[dict[str, Any], ...] = ()
+    inverted: bool = False
+
+    @property
+    def percentiles(self) -> tuple[float, float]:
+        """Percentiles of the image itself that become 0 and 1; the first is the larger one of an inverted image."""
+        return (100.0 - self.low, 100.0 - self.high) if self.inverted else (self.low, self.high)
 
 
 @dataclass(frozen=True)

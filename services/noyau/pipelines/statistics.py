@@ -54,7 +54,9 @@ def measure_intensity(source: ImageSource, time: int, params: Normalisation, rep
         reporter.check()
         collector.add(source.read(box, time=time))
     low, high, smallest, largest = collector.result(params)
-    if high <= low < largest:
+    if params.inverted and high >= low > smallest:
+        high = smallest
+    elif not params.inverted and high <= low < largest:
         # So few bright voxels that the high percentile is background too: stretch to the brightest one.
         high = largest
     steps = [asdict(step) for step in freeze(steps_from(params.steps), sample.values)] if sample else ()
@@ -103,7 +105,7 @@ class _Histogram:
         """Low and high percentile as `numpy.percentile` gives them, smallest and largest value."""
         ends = np.cumsum(self._counts)
         present = np.flatnonzero(self._counts) + self._offset
-        values = [self._at(ends, q / 100 * (ends[-1] - 1)) for q in (params.low, params.high)]
+        values = [self._at(ends, q / 100 * (ends[-1] - 1)) for q in params.percentiles]
         return values[0], values[1], float(present[0]), float(present[-1])
 
     def _at(self, ends: np.ndarray, rank: float) -> float:

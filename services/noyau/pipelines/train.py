@@ -82,7 +82,7 @@ def _read(config: TrainConfig, reporter: Reporter, *, write: bool) -> TrainingDa
     return TrainingData(
         tuple(load_pairs(train, config.ndim, params, config.fragment)),
         tuple(load_pairs(measured, config.ndim, params)),
-        tuple(load_pairs(synthetic, config.ndim, params)),
+        tuple(load_pairs(synthetic, config.ndim, replace(params, inverted=False))),
     )
 
 

@@ -53,7 +53,9 @@ class TrainingData:
         def fit(pair: Pair) -> Pair:
             return fit_pair(pair, config.voxel_size, config.normalisation, config.fragment)
 
-        synthetic = tuple(fit_pair(pair, None, config.normalisation) for pair in self.synthetic)
+        # Synthetic nuclei are bright, whatever those of the data are.
+        bright = replace(config.normalisation, inverted=False)
+        synthetic = tuple(fit_pair(pair, None, bright) for pair in self.synthetic)
         return replace(
             self, train=tuple(map(fit, self.train)), validation=tuple(map(fit, self.validation)), synthetic=synthetic
         )

@@ -173,10 +173,10 @@ def _grid(
 
 
 def _kept(chosen: Mapping[str, Any], parent: ModelInfo | None) -> dict[str, Any]:
-    """The parent's normalisation wins over the data's."""
+    """The parent's normalisation wins over the data's, but dark nuclei are shown to it as the bright ones it knows."""
     if parent is None or "normalisation" not in chosen:
         return {}
-    return {"normalisation": inherited(parent)["normalisation"]}
+    return {"normalisation": {**inherited(parent)["normalisation"], "inverted": chosen["normalisation"]["inverted"]}}
 
 
 def _trainable(spec: TrainSpec) -> dict[str, Any]:

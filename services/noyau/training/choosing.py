@@ -21,6 +21,8 @@ _CPU_VOXELS, _GPU_VOXELS = {3: 220_000, 2: 70_000}, {3: 1_000_000, 2: 600_000}
 # room for the framework's workspace. Where it does not suffice, the run shrinks its patch.
 _BYTES = {3: 2_500, 2: 2_500}
 _MEMORY_SHARE = 0.5
+# Nuclei darker by so many standard deviations of what lies around them are dark nuclei, not dim ones.
+_DARK = -1.0
 _MOST_BATCH = 16
 
 
@@ -66,13 +68,17 @@ def choose(found: Fingerprint, mode: TrainMode, stride: Sequence[int], budget: B
     }
     values["fragment"] = int(0.02 * found.size)
     reasons["fragment"] = f"the median nucleus has {found.size:.0f} voxels"
+    dark = found.contrast < _DARK
+    values["normalisation"] = {"inverted": dark}
     if mode != "finetune":
         # A dense image has little background, and its dark percentile must still be background.
-        values["normalisation"] = {"low": round(min(25.0, max(1.0, 50.0 * (1.0 - found.foreground))), 1), "high": 99.8}
+        low = round(min(25.0, max(1.0, 50.0 * (1.0 - found.foreground))), 1)
+        values["normalisation"] = {"low": low, "high": 99.8, "inverted": dark}
         reasons["normalisation"] = f"{found.foreground:.0%} of the voxels are nucleus"
     else:
         values["augment"] = {"zoom_wide_share": 0.05}
         reasons["augment"] = "fine-tuning stays near the sizes of its data"
+    reasons["normalisation.inverted"] = f"nuclei stand out by {found.contrast:.1f} standard deviations of the ground"
     values["lr"] = 1e-3 if mode == "finetune" else 3e-3
     reasons["lr"] = f"mode {mode}"
     _schedule(found, mode, prod(patch), budget, validated, values, reasons)

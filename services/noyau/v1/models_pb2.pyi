@@ -291,20 +291,22 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[str] = ..., ndim: _Optional[int] = ..., architecture: _Optional[str] = ..., arguments: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., voxel_size: _Optional[_Union[_image_pb2.VoxelSize, _Mapping]] = ..., diameter: _Optional[float] = ..., halo: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., stride: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., tile: _Optional[_Union[_image_pb2.Size3, _Mapping]] = ..., normalisation: _Optional[_Union[Normalisation, _Mapping]] = ..., decoder: _Optional[str] = ..., vote: _Optional[_Union[VoteParams, _Mapping]] = ..., description: _Optional[str] = ..., licence: _Optional[str] = ..., metrics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., training: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., kind: _Optional[str] = ..., processing: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., author: _Optional[str] = ..., cite: _Optional[_Iterable[str]] = ..., parent: _Optional[str] = ..., software: _Optional[_Mapping[str, str]] = ..., aliases: _Optional[_Iterable[str]] = ..., origin: _Optional[str] = ..., registered_by: _Optional[str] = ..., registered: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., unbounded: _Optional[bool] = ...) -> None: ...
 
 class Normalisation(_message.Message):
-    __slots__ = ("low", "high", "gain", "clip_low", "clip_high", "steps")
+    __slots__ = ("low", "high", "gain", "clip_low", "clip_high", "steps", "inverted")
     LOW_FIELD_NUMBER: _ClassVar[int]
     HIGH_FIELD_NUMBER: _ClassVar[int]
     GAIN_FIELD_NUMBER: _ClassVar[int]
     CLIP_LOW_FIELD_NUMBER: _ClassVar[int]
     CLIP_HIGH_FIELD_NUMBER: _ClassVar[int]
     STEPS_FIELD_NUMBER: _ClassVar[int]
+    INVERTED_FIELD_NUMBER: _ClassVar[int]
     low: float
     high: float
     gain: float
     clip_low: float
     clip_high: float
     steps: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]
-    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., gain: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ..., steps: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ...) -> None: ...
+    inverted: bool
+    def __init__(self, low: _Optional[float] = ..., high: _Optional[float] = ..., gain: _Optional[float] = ..., clip_low: _Optional[float] = ..., clip_high: _Optional[float] = ..., steps: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ..., inverted: _Optional[bool] = ...) -> None: ...
 
 class VoteParams(_message.Message):
     __slots__ = ("foreground", "seed_mass", "nms", "weights", "radius", "max_offset", "min_voxels", "smooth", "rival_radius", "rival_percent", "min_certainty")

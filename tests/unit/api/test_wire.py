@@ -222,7 +222,7 @@ def test_models(arguments: Any, metrics: Any, training: Any, voxel_size: VoxelSi
         halo=(12, 32, 32),
         stride=(2, 4, 4),
         tile=(32, 128, 128),
-        normalisation=Normalisation(1.0, 99.0, 2.0, (-1.0, 5.0), (arguments, metrics)),
+        normalisation=Normalisation(1.0, 99.0, 2.0, (-1.0, 5.0), (arguments, metrics), inverted=True),
         vote=VoteParams(0.4, 20.0, (3, 2, 1), (1, 2, 3), 11, 150, (4, 1, 1), 9, (7, 8, 9), 7, 0.25),
         description="d",
         licence="l",

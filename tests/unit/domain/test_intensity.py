@@ -1,5 +1,7 @@
 """Normalisation: robust to gain, offset, constant and damaged input, and the same in training and inference."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -74,3 +76,18 @@ def test_the_input_is_not_changed(image):
 def test_training_compresses_as_inference_does(image):
     scaled = rescale(image, *percentiles(image, PARAMS))
     assert np.allclose(compress(scaled, PARAMS), compress_tensor(torch.from_numpy(scaled), PARAMS).numpy(), atol=1e-6)
+
+
+def test_the_negative_of_dark_nuclei_looks_as_bright_ones_do(image):
+    inverted = replace(PARAMS, inverted=True)
+    negative = image.max() - image
+    ends = percentiles(negative, inverted)
+    assert ends[0] > ends[1]
+    assert np.allclose(normalise(negative, *ends, inverted), whole(image), atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 65535, 1e30, -3.5])
+def test_an_inverted_constant_image_becomes_zero(value):
+    params = replace(PARAMS, inverted=True)
+    constant = np.full((4, 5, 6), value)
+    assert not normalise(constant, *percentiles(constant, params), params).any()

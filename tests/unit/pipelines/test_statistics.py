@@ -17,11 +17,14 @@ from noyau.pipelines.statistics import Intensity, measure_intensity, sample_bloc
 PARAMS = Normalisation(low=25, high=99.8)
 
 
-def intensity(image, chunk=None):
+INVERTED = replace(PARAMS, inverted=True)
+
+
+def intensity(image, chunk=None, params=PARAMS):
     source = ArraySource(image)
     if chunk:
         source.info = replace(source.info, chunk=chunk)
-    return measure_intensity(source, 0, PARAMS, SilentReporter())
+    return measure_intensity(source, 0, params, SilentReporter())
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int64", "float32", "float64"])
@@ -42,6 +45,17 @@ def test_a_few_bright_voxels_set_the_high_value():
     image = np.zeros((10, 30, 30), np.uint16)
     image[5, 5, 5:8] = 900
     assert intensity(image) == Intensity(0.0, 900.0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+def test_dark_nuclei_on_a_bright_ground_are_measured_from_above(dtype):
+    image = np.random.default_rng(0).normal(60, 20, (9, 31, 37)).clip(0, 120).astype(dtype)
+    found = intensity(image, params=INVERTED)
+    np.testing.assert_allclose([found.low, found.high], np.percentile(image, [75, 0.2]), rtol=1e-6)
+    ground = np.full((10, 30, 30), 100, dtype)
+    ground[5, 5, 5:8] = 7
+    assert intensity(ground, params=INVERTED) == Intensity(100.0, 7.0)
+    assert intensity(np.full((3, 4, 5), 7, dtype), params=INVERTED) == Intensity(7.0, 7.0, is_flat=True)
 
 
 def test_blocks_partition_a_small_image_and_thin_out_a_large_one(monkeypatch):

@@ -171,6 +171,25 @@ def test_a_child_keeps_network_and_normalisation_of_its_parent(pairs: Path, cont
             torch.testing.assert_close(weights[1][name], value)
 
 
+def test_a_child_sees_dark_nuclei_as_its_parent_saw_bright_ones(pairs: Path, context: Callable[..., Any]) -> None:
+    place = context()
+    train_job.run(spec_of(pairs), place)
+    for path in pairs.glob("*.npz"):
+        with np.load(path) as stored:
+            image, labels = stored["image"], stored["labels"]
+        np.savez(path, image=image.max() - image, labels=labels)
+    notes = Notes()
+    settings = {"batch": 1, "patch": [32, 32]}
+    child = train_job.run(
+        spec_of(pairs, name="child", parent="tiny", mode="finetune", overrides=settings, steps=1, synthetic_count=2),
+        context("j2", notes),
+    )
+    old, new = place.registry.get("tiny"), place.registry.get(child.model)
+    assert new.normalisation == replace(old.normalisation, inverted=True)
+    assert any(text.startswith("normalisation.inverted true: nuclei stand out by -") for text in notes.said)
+    assert read_plan(context("j2").workdir / "run").config.normalisation.inverted
+
+
 def test_pretraining_needs_no_labels_and_is_a_parent(pairs: Path, context: Callable[..., Any]) -> None:
     place = context()
     labels_of(pairs, np.zeros_like)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from noyau.domain.errors import InvalidInput
 from noyau.domain.model import Normalisation
+from noyau.domain.training_jobs import TrainMode
 from noyau.training.choosing import Budget, choose, working_grid
 from noyau.training.dataset import Pair, load_pair
 from noyau.training.export import VOTE_2D, VOTE_3D
@@ -99,7 +100,15 @@ def test_patches_fit_stride_image_and_memory(change: dict[str, Any], budget: Bud
 def test_fine_tuning_takes_smaller_and_fewer_steps() -> None:
     tuned, scratch = (choose(EMBRYO, mode, STRIDE, PLENTY, validated=True).values for mode in ("finetune", "scratch"))
     assert tuned["lr"] < scratch["lr"] and tuned["max_steps"] < scratch["max_steps"]
-    assert "normalisation" not in tuned and tuned["augment"]["zoom_wide_share"] < 0.2
+    assert tuned["normalisation"] == {"inverted": False} and tuned["augment"]["zoom_wide_share"] < 0.2
+
+
+@pytest.mark.parametrize("mode", ["finetune", "scratch"])
+def test_dark_nuclei_are_seen_as_bright_ones_and_dim_ones_are_not(mode: TrainMode) -> None:
+    for contrast, dark in ((-8.0, True), (-0.3, False), (8.0, False)):
+        choice = choose(replace(EMBRYO, contrast=contrast), mode, STRIDE, PLENTY, validated=False)
+        assert choice.values["normalisation"]["inverted"] is dark
+        assert f"{contrast:.1f}" in choice.reasons["normalisation.inverted"]
 
 
 def test_the_users_budget_wins() -> None:

@@ -32,6 +32,7 @@ def model_to_wire(info: ModelInfo) -> models_pb2.Model:
             clip_low=norm.clip[0],
             clip_high=norm.clip[1],
             steps=map(struct_to_wire, norm.steps),
+            inverted=norm.inverted,
         ),
         decoder=info.decoder,
         vote=_vote_to_wire(info.vote),
@@ -67,7 +68,12 @@ def model_from_wire(message: models_pb2.Model) -> ModelInfo:
         stride=size_from_wire(message.stride),
         tile=size_from_wire(message.tile),
         normalisation=Normalisation(
-            norm.low, norm.high, norm.gain, (norm.clip_low, norm.clip_high), tuple(map(struct_from_wire, norm.steps))
+            low=norm.low,
+            high=norm.high,
+            gain=norm.gain,
+            clip=(norm.clip_low, norm.clip_high),
+            steps=tuple(map(struct_from_wire, norm.steps)),
+            inverted=norm.inverted,
         ),
         decoder=message.decoder,
         vote=_vote_from_wire(message.vote),

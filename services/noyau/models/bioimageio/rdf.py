@@ -50,6 +50,8 @@ def own_processing(info: ModelInfo) -> dict[str, Any]:
     ends = {"axes": axes[1:], "min_percentile": float(norm.low), "max_percentile": float(norm.high)}
     steps = [
         {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
+        # Percentiles of the negative: the specification wants the smaller one first.
+        *([{"id": "scale_linear", "kwargs": {"gain": -1.0, "offset": 0.0}}] if norm.inverted else []),
         {"id": "scale_range", "kwargs": ends},
         {"id": "clip", "kwargs": {"min": float(norm.clip[0]), "max": float(norm.clip[1])}},
     ]

@@ -6,13 +6,17 @@ import hashlib
 import io
 import shutil
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from noyau.domain.errors import AlreadyExists, DamagedData, InvalidInput, NotFound, NoyauError
+from noyau.domain.intensity import percentiles, rescale
+from noyau.domain.processing import apply, freeze, steps_from
 from noyau.models.bioimageio import export, import_archive
+from noyau.models.bioimageio.rdf import own_processing
 from noyau.models.bioimageio.torchscript import check_torchscript
 from noyau.models.package import read_package
 from PIL import Image
@@ -47,6 +51,18 @@ def test_the_description_says_what_others_need(own_files):
     assert b"Validation" in own_files["documentation.md"] and b"Finds little" in own_files["documentation.md"]
     assert Image.open(io.BytesIO(own_files["cover.png"])).size == (512, 256)
     assert b"torch==" in own_files["environment.yaml"]
+
+
+def test_dark_nuclei_are_prepared_by_the_steps_of_the_description_as_by_us(own_package):
+    info = read_package(own_package).info
+    info = replace(info, normalisation=replace(info.normalisation, low=25.0, high=99.8, inverted=True))
+    image = np.random.default_rng(0).normal(500, 100, (40, 50))
+    steps = steps_from(own_processing(info)["input"]["steps"])
+    theirs = apply(freeze(steps, image), image.astype(np.float32))
+    ours = rescale(image, *percentiles(image, info.normalisation)).clip(*info.normalisation.clip)
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    ends = next(step for step in own_processing(info)["input"]["steps"] if step["id"] == "scale_range")["kwargs"]
+    assert ends["min_percentile"] < ends["max_percentile"]
 
 
 def test_every_file_has_its_digest(own_files):

@@ -166,7 +166,7 @@ class JobResult:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the store knows it. Times are UTC and aware."""
+    """A job as the store knows it. Times are UTC and aware; `trace` is the `traceparent` of its submission."""
 
     id: str
     spec: JobSpec
@@ -182,6 +182,7 @@ class Job:
     cancel_requested: bool = False
     error: JobError | None = None
     result: JobResult | None = None
+    trace: str = ""
 
 
 class EventKind(StrEnum):

@@ -1,7 +1,8 @@
 """Claim: the next job for a worker.
 
-Order: highest priority, then the group with the fewest running jobs, then the group that was served longest ago, then
-the oldest job. Claims pass one at a time (SQLite: the write lock; PostgreSQL: an advisory lock), so quotas of running
+Order: the group with the fewest running jobs, then the group that was served longest ago; within it the job of the
+highest priority, then the oldest. So a group can put its own jobs in order, but not its jobs before those of others.
+Claims pass one at a time (SQLite: the write lock; PostgreSQL: an advisory lock), so quotas of running
 jobs are exact; a row that another transaction holds at that moment (a cancel) is skipped, not waited for.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Select
 from sqlalchemy.engine import Connection
+from sqlalchemy.sql.elements import ColumnElement
 
 from noyau.domain.jobs import Job, JobState
 from noyau.jobs import events
@@ -24,6 +26,7 @@ from noyau.jobs.settings import JobLimits
 
 _CLEANUP_SECONDS = 600
 """How long one worker has for removing what a job left behind, before another one tries."""
+_UNLIMITED = 2**31 - 1
 
 
 def claim(
@@ -94,10 +97,24 @@ def _next_job(kinds: Sequence[str], limits: JobLimits) -> Select[Any]:
         .outerjoin(groups, groups.c.name == jobs.c.group_name)
         .where(jobs.c.state == JobState.QUEUED.value, jobs.c.kind.in_(kinds))
     )
-    if limits.running_per_group is not None:
-        query = query.where(load < limits.running_per_group)
-    order = (jobs.c.priority.desc(), load, sa.func.coalesce(groups.c.served_us, 0), jobs.c.number)
+    most = _most_running(limits)
+    if most is not None:
+        query = query.where(load < most)
+    order = (load, sa.func.coalesce(groups.c.served_us, 0), jobs.c.priority.desc(), jobs.c.number)
     return query.order_by(*order).limit(1).with_for_update(of=jobs, skip_locked=True)
+
+
+def _most_running(limits: JobLimits) -> ColumnElement[int] | None:
+    """How many jobs of a row's group may run at once; None where no group has a limit."""
+    most = {name: limits.of(name).running for name in limits.groups}
+    if limits.running_per_group is None and not any(most.values()):
+        return None
+    otherwise = limits.running_per_group or _UNLIMITED
+    if not most:
+        return sa.literal(otherwise)
+    return sa.case(
+        {name: number or _UNLIMITED for name, number in most.items()}, value=jobs.c.group_name, else_=otherwise
+    )
 
 
 def _mark_served(connection: Connection, group: str, now_us: int) -> None:

@@ -1,7 +1,4 @@
-"""Jobs that have ended, each told once, with what their events say of where the time went.
-
-For figures over all jobs: whoever asks the store misses nothing when a worker or a coordinator is killed.
-"""
+"""Jobs that wait or run, counted; and jobs that have ended, with what their events say of where the time went."""
 
 from __future__ import annotations
 
@@ -16,13 +13,12 @@ from sqlalchemy import Row
 from sqlalchemy.engine import Connection
 
 from noyau.domain.jobs import EventKind, JobState
+from noyau.domain.meters import USE
 from noyau.jobs.database import Database
 from noyau.jobs.schema import events, jobs
 
-_FINAL = tuple(state.value for state in JobState if state.is_final)
+FINAL = tuple(state.value for state in JobState if state.is_final)
 _TOLD = (EventKind.STATE.value, EventKind.STAGE.value, EventKind.METRIC.value)
-# On PostgreSQL a transaction with a lower number may become visible after one with a higher number, but not so late.
-_SETTLED_US = 600 * 1_000_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,7 @@ class EndedJob:
         kind: `segment`, ...
         state: how it ended.
         group: for whom.
+        owner: by whom.
         cause: kind of the error (`ErrorKind`), empty where there was none.
         attempts: how often a worker started it.
         waited: from its submission to its first start; None where it never started.
@@ -40,11 +37,14 @@ class EndedJob:
         stages: name and length of every stage, in order; one that a killed worker was in counts until it was noticed.
         nuclei: that its result counts.
         voxels: that its worker has reported.
+        used: what its workers have metered (see `noyau.domain.meters`), summed over the attempts; what a worker
+            metered that was killed is not known.
     """
 
     kind: str
     state: JobState
     group: str
+    owner: str = ""
     cause: str = ""
     attempts: int = 0
     waited: float | None = None
@@ -52,6 +52,7 @@ class EndedJob:
     stages: tuple[tuple[str, float], ...] = ()
     nuclei: int = 0
     voxels: int = 0
+    used: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,43 +66,12 @@ class ActiveJobs:
     oldest: float
 
 
-class EndedJobs:
-    """Walks through the ended jobs. One thread at a time may ask."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        # All jobs below this number have ended and been told.
-        self._low = 0
-        self._told: set[int] = set()
-
-    def next(self, limit: int = 500) -> tuple[EndedJob, ...]:
-        """Up to `limit` jobs that have not been told yet, by their number; fewer means that these were all.
-
-        Raises:
-            Unavailable: the database does not answer; then nothing is lost.
-        """
-        with self._database.reading() as connection:
-            ended = sa.select(jobs.c.number).where(jobs.c.number >= self._low, jobs.c.state.in_(_FINAL))
-            numbers = [n for n in connection.scalars(ended.order_by(jobs.c.number)) if n not in self._told][:limit]
-            found = tuple(itertools.chain.from_iterable(_read(connection, part) for part in _parts(numbers, 200)))
-            low = self._open_number(connection)
-        self._told.update(numbers)
-        if len(numbers) < limit:
-            self._low = max(self._low, low)
-            self._told = {number for number in self._told if number >= self._low}
-        return found
-
-    def _open_number(self, connection: Connection) -> int:
-        """The lowest number that may still have to be told."""
-        recent = self._database.now_us(connection) - _SETTLED_US
-        unsettled = sa.or_(jobs.c.state.not_in(_FINAL), jobs.c.created_us > recent)
-        lowest = connection.scalar(sa.select(sa.func.min(jobs.c.number)).where(jobs.c.number >= self._low, unsettled))
-        highest = connection.scalar(sa.select(sa.func.max(jobs.c.number)))
-        return int(lowest) if lowest is not None else int(highest or 0) + 1
-
-
 def active(database: Database) -> tuple[ActiveJobs, ...]:
-    """Jobs that have not ended, counted."""
+    """Jobs that have not ended, counted.
+
+    Raises:
+        Unavailable: the database does not answer.
+    """
     columns = (jobs.c.kind, jobs.c.state, jobs.c.group_name)
     counted = sa.select(*columns, sa.func.count().label("jobs"), sa.func.min(jobs.c.created_us).label("first"))
     with database.reading() as connection:
@@ -115,12 +85,8 @@ def active(database: Database) -> tuple[ActiveJobs, ...]:
     )
 
 
-def _parts(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    for start in range(0, len(numbers), size):
-        yield numbers[start : start + size]
-
-
-def _read(connection: Connection, numbers: Sequence[int]) -> Iterator[EndedJob]:
+def read_ended(connection: Connection, numbers: Sequence[int]) -> Iterator[EndedJob]:
+    """Ended jobs by their numbers, in order."""
     rows = connection.execute(sa.select(jobs).where(jobs.c.number.in_(numbers)).order_by(jobs.c.number)).all()
     wanted = sa.select(events).where(events.c.job_number.in_(numbers), events.c.kind.in_(_TOLD))
     told = connection.execute(wanted.order_by(events.c.job_number, events.c.seq)).all()
@@ -138,6 +104,7 @@ def _to_ended(row: Row[Any], told: Iterable[Row[Any]]) -> EndedJob:
         kind=row.kind,
         state=JobState(row.state),
         group=row.group_name,
+        owner=row.owner,
         cause=json.loads(row.error)["kind"] if row.error else "",
         attempts=row.attempts,
         waited=None if first is None else _seconds(row.created_us, first),
@@ -145,6 +112,7 @@ def _to_ended(row: Row[Any], told: Iterable[Row[Any]]) -> EndedJob:
         stages=tuple(history.stages),
         nuclei=int(json.loads(row.result).get("nuclei", 0)) if row.result else 0,
         voxels=history.voxels,
+        used=tuple(sorted(history.used.items())),
     )
 
 
@@ -156,13 +124,13 @@ class _History:
     ran: float = 0.0
     voxels: int = 0
     stages: list[tuple[str, float]] = field(default_factory=list)
+    used: dict[str, float] = field(default_factory=dict)
     _started_us: int | None = None
     _stage: tuple[str, int] | None = None
 
     def add(self, kind: EventKind, time_us: int, payload: dict[str, Any]) -> None:
         if kind is EventKind.METRIC:
-            # A job that was tried twice reports its voxels twice; the last word counts.
-            self.voxels = int(payload["value"]) if payload["name"] == "voxels" else self.voxels
+            self._metric(str(payload["name"]), float(payload["value"]))
             return
         if self._stage is not None:
             self.stages.append((self._stage[0], _seconds(self._stage[1], time_us)))
@@ -175,6 +143,14 @@ class _History:
         self._started_us = time_us if payload["state"] == JobState.RUNNING else None
         if self._started_us is not None and self.first_start_us is None:
             self.first_start_us = time_us
+
+    def _metric(self, name: str, value: float) -> None:
+        if name == "voxels":
+            # A job that was tried twice reports its voxels twice; the last word counts.
+            self.voxels = int(value)
+        elif name.startswith(USE):
+            # Work that was done twice was done twice.
+            self.used[name.removeprefix(USE)] = self.used.get(name.removeprefix(USE), 0.0) + value
 
 
 def _seconds(start_us: int, end_us: int) -> float:

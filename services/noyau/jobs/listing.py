@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from noyau.domain.errors import InvalidInput, NotFound
 from noyau.domain.jobs import Job, JobState
+from noyau.domain.principal import Sight
 from noyau.jobs.database import Database
 from noyau.jobs.rows import from_time, to_job
 from noyau.jobs.schema import jobs
@@ -31,6 +32,7 @@ class JobFilter:
         kind: `segment`, `measure`, ...
         created_from: submitted at or after.
         created_before: submitted before.
+        sight: what the caller may know of; None means everything.
     """
 
     states: tuple[JobState, ...] = ()
@@ -39,6 +41,7 @@ class JobFilter:
     kind: str | None = None
     created_from: datetime | None = None
     created_before: datetime | None = None
+    sight: Sight | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,13 @@ def get(database: Database, job_id: str) -> Job:
     with database.reading() as connection:
         row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).first()
     if row is None:
-        raise NotFound(f"There is no job {job_id!r}.", "List the jobs to see their ids.")
+        raise no_such_job(job_id)
     return to_job(row)
+
+
+def no_such_job(job_id: str) -> NotFound:
+    """What is said of a job that does not exist, and of one that the caller must not know of, in the same words."""
+    return NotFound(f"There is no job {job_id!r}.", "List the jobs to see their ids.")
 
 
 def list_page(database: Database, wanted: JobFilter, size: int, token: str) -> JobPage:
@@ -98,6 +106,9 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         conditions.append(jobs.c.created_us >= from_time(wanted.created_from))
     if wanted.created_before is not None:
         conditions.append(jobs.c.created_us < from_time(wanted.created_before))
+    if wanted.sight is not None:
+        seen = (jobs.c.owner.in_(wanted.sight.owners), jobs.c.group_name.in_(wanted.sight.groups))
+        conditions.append(sa.or_(*seen))
     return conditions
 
 

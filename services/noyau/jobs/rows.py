@@ -42,6 +42,7 @@ def to_job(row: Row[Any]) -> Job:
         cancel_requested=row.cancel_us is not None,
         error=codec.decode_error(row.error),
         result=codec.decode_result(row.result),
+        trace=row.trace or "",
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Double,
     ForeignKey,
     Index,
     Integer,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 
 NAME_LENGTH = 200
 """Longest owner, group and idempotency key, in characters."""
+TRACE_LENGTH = 64
 
 metadata = MetaData(
     naming_convention={
@@ -72,11 +74,16 @@ jobs = Table(
     Column("last_seq", Integer, nullable=False, server_default="0"),
     # A final job whose scratch folder and half-written output are still to be removed.
     Column("cleanup", Boolean, nullable=False, server_default=false()),
+    # The trace that the job belongs to, as the header `traceparent` of its submission; NULL where there was none.
+    Column("trace", String(TRACE_LENGTH)),
+    # An ended job that the tallies count; only such a job may be forgotten.
+    Column("tallied", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("id"),
     UniqueConstraint("owner", "idempotency_key"),
     Index(None, "state", "priority", "number"),
     Index(None, "group_name", "state"),
     Index(None, "cleanup", "lease_until_us"),
+    Index(None, "tallied", "state", "number"),
     # Never hand out the number of a deleted job again.
     sqlite_autoincrement=True,
 )
@@ -107,4 +114,23 @@ groups = Table(
     Column("name", String(NAME_LENGTH), primary_key=True),
     # When a job of the group was last started; the group that waited longest comes next.
     Column("served_us", BigInteger, nullable=False),
+)
+
+used_tokens = Table(
+    "used_tokens",
+    metadata,
+    # SHA-256 of the token's issuer and identifier, hexadecimal: nothing that could be used again.
+    Column("digest", String(64), primary_key=True),
+    # When the token expires, and the row with it.
+    Column("until_us", BigInteger, nullable=False),
+    Index(None, "until_us"),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    # Sums over all jobs that have ended, by a figure's name and the values of its labels (a JSON list).
+    Column("figure", String(60), primary_key=True),
+    Column("labels", Text, primary_key=True),
+    Column("value", Double, nullable=False),
 )

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class GroupLimits:
+    """Limits of one group. None means no limit.
+
+    Attributes:
+        running: jobs that may run at once.
+        queued: jobs that may wait.
+    """
+
+    running: int | None = None
+    queued: int | None = None
 
 
 @dataclass(frozen=True)
@@ -15,12 +29,18 @@ class JobLimits:
         max_crashes: deaths of the worker alone (out of memory, a crash in native code) without a finished unit in
             between, after which the job fails instead of being tried again.
         max_interruptions: the same for deaths of the whole service or host, which are seldom the job's fault.
+        groups: limits of single groups, instead of the first two.
     """
 
     running_per_group: int | None = None
     queued_per_group: int | None = None
     max_crashes: int = 3
     max_interruptions: int = 20
+    groups: Mapping[str, GroupLimits] = field(default_factory=dict)
+
+    def of(self, group: str) -> GroupLimits:
+        """The limits that hold for a group."""
+        return self.groups.get(group) or GroupLimits(self.running_per_group, self.queued_per_group)
 
 
 @dataclass(frozen=True)

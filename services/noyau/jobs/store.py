@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from noyau.domain.jobs import Event, EventKind, Job, JobError, JobResult, JobSpec, JobState
-from noyau.jobs import claiming, codec, events, leasing, listing, migrate, recovering, submitting
+from noyau.jobs import claiming, codec, events, leasing, listing, migrate, recovering, submitting, used_tokens
 from noyau.jobs.database import Database
 from noyau.jobs.lease import Lease
 from noyau.jobs.ledger import StoreLedger
@@ -59,18 +59,26 @@ class JobStore:
     # What callers of the service do.
 
     def submit(
-        self, spec: JobSpec, *, owner: str = "", group: str = "", priority: int = 0, idempotency_key: str = ""
+        self,
+        spec: JobSpec,
+        *,
+        owner: str = "",
+        group: str = "",
+        priority: int = 0,
+        idempotency_key: str = "",
+        trace: str = "",
     ) -> Job:
         """Puts a job into the queue; when this returns, the job survives a crash.
 
-        The same owner, key and spec again give the job that is there already, whatever its state.
+        The same owner, key and spec again give the job that is there already, whatever its state. `trace` is the
+        header `traceparent` under which its spans belong, if any.
 
         Raises:
             AlreadyExists: the owner used the key for another spec.
             InvalidInput: a text is too long or not printable.
             LimitExceeded: the group's quota of waiting jobs is used up.
         """
-        wanted = submitting.Submission(spec, owner, group, priority, idempotency_key)
+        wanted = submitting.Submission(spec, owner, group, priority, idempotency_key, trace)
         return submitting.submit(self.database, wanted, self.limits)
 
     def get(self, job_id: str) -> Job:
@@ -98,10 +106,19 @@ class JobStore:
         """
         return recovering.request_cancel(self.database, job_id)
 
+    def use_once(self, name: str, until: float) -> bool:
+        """Marks a token as used; False where it was used before, here or at another coordinator.
+
+        Args:
+            name: of the token, whatever is unique for it.
+            until: when it expires, seconds since 1970; it is forgotten then.
+        """
+        return used_tokens.use_once(self.database, name, until)
+
     # What a worker does.
 
     def claim(self, worker: str, *, kinds: Sequence[str] | None = None, lease_seconds: float = 15.0) -> Lease | None:
-        """Takes the next job: by priority, then fair between groups, then the oldest; None where there is none.
+        """Takes the next job: fair between groups, then by priority, then the oldest; None where there is none.
 
         Args:
             worker: who takes it (`str(ProcessIdentity.of())`).

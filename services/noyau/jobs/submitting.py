@@ -16,7 +16,7 @@ from noyau.domain.jobs import Job, JobSpec, JobState
 from noyau.jobs import codec, events
 from noyau.jobs.database import Database
 from noyau.jobs.rows import to_job
-from noyau.jobs.schema import NAME_LENGTH, jobs
+from noyau.jobs.schema import NAME_LENGTH, TRACE_LENGTH, jobs
 from noyau.jobs.settings import JobLimits
 
 _PRIORITY_LIMIT = 1_000_000
@@ -31,6 +31,7 @@ class Submission:
     group: str = ""
     priority: int = 0
     idempotency_key: str = ""
+    trace: str = ""
 
     def __post_init__(self) -> None:
         for what, text in (("owner", self.owner), ("group", self.group), ("idempotency key", self.idempotency_key)):
@@ -77,9 +78,10 @@ def _same_key(connection: Connection, wanted: Submission) -> Row[Any] | None:
 def _insert(
     database: Database, connection: Connection, wanted: Submission, kind: str, spec: str, limits: JobLimits
 ) -> Row[Any]:
-    if limits.queued_per_group is not None:
+    most = limits.of(wanted.group).queued
+    if most is not None:
         database.serialise(connection, f"submit:{wanted.group}")
-        _check_quota(connection, wanted.group, limits.queued_per_group)
+        _check_quota(connection, wanted.group, most)
     now = database.now_us(connection)
     values = {
         "id": secrets.token_hex(8),
@@ -91,6 +93,7 @@ def _insert(
         "priority": wanted.priority,
         "idempotency_key": wanted.idempotency_key or None,
         "created_us": now,
+        "trace": wanted.trace[:TRACE_LENGTH] or None,
     }
     row = connection.execute(sa.insert(jobs).values(**values).returning(*jobs.c)).one()
     events.append_state(connection, row.number, now, JobState.QUEUED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from noyau.domain.image import ImageRef
@@ -28,7 +29,7 @@ def open_store(database_url: str) -> Iterator[OpenStore]:
     """Opens stores on the same database, with the limits that the test wants, and closes them."""
     opened: list[JobStore] = []
 
-    def open_one(**limits: int) -> JobStore:
+    def open_one(**limits: Any) -> JobStore:
         store = JobStore.open(database_url, JobLimits(**limits))
         opened.append(store)
         return store

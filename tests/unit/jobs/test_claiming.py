@@ -10,8 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from noyau.domain.errors import LimitExceeded
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import EventKind, JobState, MeasureSpec, SegmentSpec
+from noyau.jobs.settings import GroupLimits
 from noyau.jobs.store import JobStore
 
 
@@ -57,13 +59,45 @@ def test_the_group_with_fewer_running_jobs_comes_first(store: JobStore, spec: Se
     assert [lease.job.group for lease in claimed if lease] == ["b", "b"]
 
 
-def test_priority_goes_before_fairness(store: JobStore, spec: SegmentSpec) -> None:
+def test_priority_counts_within_a_group_and_never_before_the_jobs_of_others(store: JobStore, spec: SegmentSpec) -> None:
     store.submit(spec, group="a")
     store.claim("w")
-    urgent = store.submit(spec, group="a", priority=1)
-    store.submit(spec, group="b")
+    calm = store.submit(spec, group="a")
+    urgent = store.submit(spec, group="a", priority=1_000)
+    other = store.submit(spec, group="b", priority=-1)
+    claimed = [store.claim("w") for _ in range(3)]
+    assert [lease.job.id for lease in claimed if lease] == [other.id, urgent.id, calm.id]
+
+
+def test_a_flood_of_one_group_delays_the_job_of_another_by_one(store: JobStore, spec: SegmentSpec) -> None:
+    for _ in range(50):
+        store.submit(spec, group="flood", priority=1_000)
+    store.claim("w")
+    lone = store.submit(spec, group="lone")
     lease = store.claim("w")
-    assert lease is not None and lease.job.id == urgent.id
+    assert lease is not None and lease.job.id == lone.id
+
+
+def test_a_group_may_have_limits_of_its_own(open_store: Callable[..., JobStore], spec: SegmentSpec) -> None:
+    store = open_store(running_per_group=1, groups={"big": GroupLimits(running=2, queued=3), "free": GroupLimits()})
+    for group in ("big", "big", "big", "small", "small", "free", "free", "free"):
+        store.submit(spec, group=group)
+    claimed = [store.claim("w") for _ in range(8)]
+    assert Counter(lease.job.group for lease in claimed if lease) == {"big": 2, "small": 1, "free": 3}
+    for _ in range(2):
+        store.submit(spec, group="big")
+    with pytest.raises(LimitExceeded, match="'big' has 3 waiting jobs"):
+        store.submit(spec, group="big")
+
+
+def test_a_limit_of_one_group_alone_leaves_the_others_free(
+    open_store: Callable[..., JobStore], spec: SegmentSpec
+) -> None:
+    store = open_store(groups={"big": GroupLimits(running=1)})
+    for group in ("big", "big", "other", "other"):
+        store.submit(spec, group=group)
+    claimed = [store.claim("w") for _ in range(4)]
+    assert Counter(lease.job.group for lease in claimed if lease) == {"big": 1, "other": 2}
 
 
 def test_the_quota_of_running_jobs_is_per_group(open_store: Callable[..., JobStore], spec: SegmentSpec) -> None:

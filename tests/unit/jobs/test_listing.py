@@ -9,6 +9,7 @@ import pytest
 from noyau.domain.errors import InvalidInput
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import JobState, MeasureSpec, SegmentSpec
+from noyau.domain.principal import Sight
 from noyau.jobs.listing import JobFilter
 from noyau.jobs.store import JobStore
 
@@ -80,3 +81,24 @@ def test_a_token_of_another_filter_is_refused(store: JobStore, spec: SegmentSpec
 def test_a_page_size_out_of_range_is_refused(open_store: Callable[..., JobStore], size: int) -> None:
     with pytest.raises(InvalidInput, match=str(size)):
         open_store().list(page_size=size)
+
+
+def test_a_caller_sees_its_own_jobs_and_those_of_groups_that_it_manages(store: JobStore, spec: SegmentSpec) -> None:
+    for owner, group in (("ada", "x"), ("bob", "x"), ("bob", "y"), ("eve", "z")):
+        store.submit(spec, owner=owner, group=group)
+
+    def seen(sight: Sight | None, **more: str) -> list[tuple[str, str]]:
+        return [(job.owner, job.group) for job in store.list(JobFilter(sight=sight, **more)).jobs]
+
+    assert seen(Sight(("ada",), ("y",))) == [("bob", "y"), ("ada", "x")]
+    assert seen(Sight(("ada",), ("y",)), owner="bob") == [("bob", "y")]
+    assert seen(Sight()) == []
+    assert len(seen(None)) == 4
+
+
+def test_a_page_token_is_of_no_use_to_another_caller(store: JobStore, spec: SegmentSpec) -> None:
+    for _ in range(3):
+        store.submit(spec, owner="ada")
+    token = store.list(JobFilter(sight=Sight(("ada",))), page_size=1).next_token
+    with pytest.raises(InvalidInput):
+        store.list(JobFilter(sight=Sight(("bob",))), page_token=token)

@@ -18,12 +18,14 @@ from noyau.config import Settings, settings_to_json
 from noyau.domain.errors import FailedPrecondition
 from noyau.domain.jobs import JobState
 from noyau.jobs.config import WorkerConfig
+from noyau.jobs.forgetting import Forgetter
 from noyau.jobs.listing import JobFilter
 from noyau.jobs.settings import JobLimits, JobTimes
 from noyau.jobs.store import JobStore
 from noyau.jobs.supervisor import Supervisor
 from noyau.omero.desk import OmeroDesk
-from noyau.operations.job_figures import JobFigures
+from noyau.operations.gpu_figures import GpuFigures, Gpus
+from noyau.operations.job_figures import JobFigures, tallies_of
 from noyau.operations.metrics_server import MetricsServer
 from noyau.operations.service_figures import RpcFigures, WorkerFigures, new_registry
 from noyau.operations.starting import check_start
@@ -52,6 +54,7 @@ class Service:
         self._previews: Sidecar | None = None
         self._api: ApiServer | None = None
         self._metrics: MetricsServer | None = None
+        self._forgetter: Forgetter | None = None
 
     @property
     def metrics_address(self) -> str:
@@ -110,7 +113,9 @@ class Service:
         if settings.metrics.address is not None:
             registry.register(JobFigures(self._store.database))
             registry.register(WorkerFigures(self._supervisor.status))
+            registry.register(GpuFigures(Gpus()))
             self._metrics = MetricsServer(settings.metrics.address, registry).start()
+        self._forgetter = _forgetter(settings, self._store)
         await self._api.start()
 
     async def wind_up(self, patience: float) -> bool:
@@ -148,12 +153,22 @@ class Service:
             await asyncio.to_thread(self._metrics.close)
         if self._previews is not None:
             await self._previews.close()
+        if self._forgetter is not None:
+            await asyncio.to_thread(self._forgetter.stop)
         if self._store is not None:
             self._store.close()
 
     async def _stop_workers(self) -> None:
         if self._supervisor is not None:
             await asyncio.to_thread(self._supervisor.stop, self._settings.jobs.drain_seconds)
+
+
+def _forgetter(settings: Settings, store: JobStore) -> Forgetter | None:
+    """Forgets old jobs from now on; None where all are kept."""
+    if settings.jobs.keep_days is None:
+        return None
+    keep, workdir = settings.jobs.keep_days * 86_400, settings.state_dir / "work"
+    return Forgetter(store.database, workdir, tallies_of(store.database), keep).start()
 
 
 def _is_wound_up(store: JobStore) -> bool:

@@ -21,6 +21,25 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Order:
+    """A task in words that a process on another host understands; all of it can be pickled and is small.
+
+    Attributes:
+        work: `module:function` there; it is called with what that process keeps warm, the argument, and a check that
+            raises when the work should stop. It returns the same small manifest as the task's last step, and finds
+            out by itself what an earlier try of the same order has stored.
+        argument: what the function is to do; a frozen value.
+        device: whether it needs the device that networks run on, and not only hands.
+        label: names the order in messages.
+    """
+
+    work: str
+    argument: Any
+    device: bool
+    label: str
+
+
+@dataclass(frozen=True)
 class Task:
     """A unit of work.
 
@@ -29,12 +48,14 @@ class Task:
         group: tasks of a group share one bound on how many are under way.
         steps: run one after another.
         needs: keys of the tasks that must be finished before this one starts.
+        order: how to have it done by another process instead of by the steps; None where only this one can.
     """
 
     key: str
     group: str
     steps: tuple[Step, ...]
     needs: frozenset[str] = field(default_factory=frozenset)
+    order: Order | None = None
 
 
 class Executor(Protocol):

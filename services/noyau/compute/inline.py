@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from noyau.compute.executor import Task
+from noyau.compute.schedule import Schedule
 from noyau.domain.errors import InternalError
 
 POLL_SECONDS = 0.1
@@ -36,15 +36,16 @@ class InlineExecutor:
                 lane: stack.enter_context(ThreadPoolExecutor(size, thread_name_prefix=f"noyau-{lane}"))
                 for lane, size in lanes.items()
             }
-            run = _Run(pools, in_flight, tasks)
+            schedule = Schedule(tasks)
+            run = _Run(pools, in_flight, schedule)
             # Runs before the pools are joined: what has not begun yet never begins.
             stack.callback(run.stop)
-            while not run.is_finished:
+            while not schedule.is_finished:
                 check()
                 run.start_ready()
                 for task, result in run.finished_tasks(POLL_SECONDS):
                     done(task, result)
-                    run.release(task)
+                    schedule.release(task)
 
 
 @dataclass
@@ -53,40 +54,17 @@ class _Run:
 
     pools: Mapping[str, ThreadPoolExecutor]
     limits: Mapping[str, int]
-    tasks: Sequence[Task]
+    schedule: Schedule
     _results: SimpleQueue[tuple[Task, int, Future[Any]]] = field(default_factory=SimpleQueue)
-    _waiting: dict[str, set[str]] = field(init=False)
-    _dependents: dict[str, list[Task]] = field(init=False)
-    _ready: dict[str, deque[Task]] = field(init=False)
-    _active: Counter[str] = field(default_factory=Counter)
     _futures: set[Future[Any]] = field(default_factory=set)
-    _left: int = field(init=False)
     _stopped: bool = False
-
-    def __post_init__(self) -> None:
-        self._left = len(self.tasks)
-        self._waiting = {task.key: set(task.needs) for task in self.tasks}
-        self._dependents = {}
-        self._ready = {task.group: deque() for task in self.tasks}
-        for task in self.tasks:
-            for need in task.needs:
-                self._dependents.setdefault(need, []).append(task)
-            if not task.needs:
-                self._ready[task.group].append(task)
-
-    @property
-    def is_finished(self) -> bool:
-        return self._left == 0
 
     def start_ready(self) -> None:
         """Starts as many ready tasks as the bounds allow."""
-        for group, queue in self._ready.items():
-            while queue and self._active[group] < self.limits.get(group, 1):
-                self._active[group] += 1
-                self._submit(queue.popleft(), 0, None)
-        if not self._futures and self._left and self._results.empty():
-            stuck = sorted(key for key, needs in self._waiting.items() if needs)
-            raise InternalError(f"{self._left} tasks can never start, among them {stuck[0] if stuck else '?'}.")
+        for task in self.schedule.start(self.limits):
+            self._submit(task, 0, None)
+        if not self._futures and self._results.empty():
+            raise self.schedule.stuck()
 
     def finished_tasks(self, timeout: float) -> list[tuple[Task, Any]]:
         """Waits for steps to end, hands tasks on to their next step, and returns the tasks that are through."""
@@ -104,17 +82,6 @@ class _Run:
                 entry = self._results.get_nowait()
         except Empty:
             return ended
-
-    def release(self, task: Task) -> None:
-        """Frees the task's place and makes ready what waited for it."""
-        self._left -= 1
-        self._active[task.group] -= 1
-        del self._waiting[task.key]
-        for dependent in self._dependents.pop(task.key, ()):
-            needs = self._waiting[dependent.key]
-            needs.discard(task.key)
-            if not needs:
-                self._ready[dependent.group].append(dependent)
 
     def stop(self) -> None:
         """Nothing new begins after this."""

@@ -13,6 +13,7 @@ from noyau.commands import (
     dataset,
     doctor,
     evaluate,
+    health,
     jobs,
     measure,
     model_group,
@@ -50,6 +51,7 @@ def build_app() -> typer.Typer:
     app.command("suggest")(suggest.suggest)
     app.command("bench")(bench.bench)
     app.command("doctor")(doctor.doctor)
+    app.command("health")(health.health)
 
     job_commands = typer.Typer(help="List, show, watch and cancel jobs.", no_args_is_help=True)
     job_commands.command("list")(jobs.list_jobs)

@@ -29,10 +29,27 @@ def ask(target: str, security: Security, seconds: float) -> ServerState:
     """
     with security.channel(target) as channel:
         try:
-            request = health_pb2.HealthCheckRequest(service="noyau.v1.JobService")
-            health = health_pb2_grpc.HealthStub(channel).Check(request, timeout=seconds)
+            serving = _check(channel, seconds)
             stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
             about = stub.ServerMetadata(open_inference_pb2.ServerMetadataRequest(), timeout=seconds)
         except grpc.RpcError as error:
             raise error_from_rpc(error, target) from error
-    return ServerState(health.status == health_pb2.HealthCheckResponse.SERVING, about.version)
+    return ServerState(serving, about.version)
+
+
+def is_serving(channel: grpc.Channel, target: str, seconds: float) -> bool:
+    """Whether the service at the other end of a channel takes jobs. Anybody may ask that, without a login.
+
+    Raises:
+        Unavailable, DeadlineExceeded: nobody answers there, within `seconds`.
+    """
+    try:
+        return _check(channel, seconds)
+    except grpc.RpcError as error:
+        raise error_from_rpc(error, target) from error
+
+
+def _check(channel: grpc.Channel, seconds: float) -> bool:
+    request = health_pb2.HealthCheckRequest(service="noyau.v1.JobService")
+    found = health_pb2_grpc.HealthStub(channel).Check(request, timeout=seconds)
+    return bool(found.status == health_pb2.HealthCheckResponse.SERVING)

@@ -10,7 +10,8 @@ from noyau.domain.access import AccessPolicy
 from noyau.domain.progress import MemoryLedger, Reporter, SilentReporter, UnitLedger
 from noyau.omero.visitor import Visitor
 
-if TYPE_CHECKING:  # both import torch
+if TYPE_CHECKING:  # these import torch or distributed
+    from noyau.compute.dask import DaskSite
     from noyau.inference.cache import BackendCache
     from noyau.models.registry import ModelRegistry
 
@@ -49,6 +50,8 @@ class PipelineContext:
         limits: what the job may use.
         threads: threads for reading and decoding; None picks by the machine.
         omero: the way into OMERO, as the job's owner; None where this process knows no server.
+        attempt: how often the job was started, this time included; later attempts have higher numbers.
+        site: where to find workers on other hosts; None where this process does the work.
     """
 
     registry: ModelRegistry
@@ -62,3 +65,5 @@ class PipelineContext:
     limits: Limits = Limits()
     threads: int | None = None
     omero: Visitor | None = None
+    attempt: int = 0
+    site: DaskSite | None = None

@@ -30,14 +30,22 @@ class SegmentItem:
     plan: ImagePlan
 
 
-def plan_items(spec: SegmentSpec, items: Collection[Item], context: PipelineContext) -> tuple[SegmentItem, ...]:
+def plan_items(
+    spec: SegmentSpec, items: Collection[Item], context: PipelineContext, backend: str | None = None
+) -> tuple[SegmentItem, ...]:
     """Opens every image, plans it and makes sure that its results can be written. Reads metadata only.
+
+    Args:
+        spec: the request.
+        items: the images.
+        context: of the job.
+        backend: library that runs the networks, where that is not for this process to choose.
 
     Raises:
         FailedPrecondition: the device or the backend is not there.
         NoyauError: what an image or its target is refused for.
     """
-    backend = choose(spec.device, spec.backend).backend
+    backend = backend or choose(spec.device, spec.backend).backend
     book = UnitBook(context.ledger)
     planned = []
     for item in items:

@@ -10,6 +10,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import tensorstore as ts
@@ -66,9 +67,12 @@ class LabelStore:
     def write(self, name: str, labels: np.ndarray, objects: Objects) -> None:
         """Stores a unit's provisional labels, int64 (Z, Y, X), and its summary."""
         _write(self._folder / name, labels, self._context)
+        part = self._folder / f".{name}.{uuid4().hex}"
         try:
-            with (self._folder / f"{name}.npz").open("wb") as file:
+            with part.open("wb") as file:
                 np.savez(file, allow_pickle=False, **asdict(objects))
+            # In one step: another process may be writing the same, and a third one reading it.
+            part.replace(self._folder / f"{name}.npz")
         except OSError as error:
             raise write_error(error, str(self._folder)) from error
 
@@ -122,10 +126,17 @@ def _write(path: Path, array: np.ndarray, context: ts.Context) -> None:
         "store_data_equal_to_fill_value": True,
     }
     try:
-        target = ts.open(spec, context=context, create=True, delete_existing=True).result()
-        target.write(array).result()
+        _opened(spec, context).write(array).result()
     except (ValueError, OSError) as error:
         raise _named(write_error(error, str(path))) from error
+
+
+def _opened(spec: dict[str, Any], context: ts.Context) -> ts.TensorStore:
+    """The array to write to: that of an earlier attempt where it is alike, so that readers never miss it."""
+    try:
+        return ts.open(spec, context=context, create=True, open=True).result()
+    except ValueError:
+        return ts.open(spec, context=context, create=True, delete_existing=True).result()
 
 
 def _read(path: Path, part: tuple[slice, ...], context: ts.Context) -> np.ndarray:

@@ -7,20 +7,16 @@ again with the same context finds in its ledger and its scratch what is finished
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import asdict
 
 import numpy as np
 
-from noyau.compute.inline import InlineExecutor
 from noyau.domain.jobs import ImageResult, JobResult, SegmentSpec
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.items import SegmentItem, plan_items
 from noyau.pipelines.ledgers import UnitBook
-from noyau.pipelines.networks import ready_network
+from noyau.pipelines.one_image import segment_one
 from noyau.pipelines.saving import save, saved_messages
-from noyau.pipelines.segment_frame import Workforce
-from noyau.pipelines.segment_image import ImageJob
 from noyau.pipelines.set_publication import publish_sets
 from noyau.pipelines.sized import sized
 from noyau.pipelines.targets import list_items, remove_leftovers
@@ -38,14 +34,20 @@ def run(spec: SegmentSpec, context: PipelineContext) -> JobResult:
         NoyauError: any of them; the message names the image and what is wrong.
     """
     context.reporter.stage("prepare")
-    items = plan_items(spec, list_items(spec.images, spec.output, context), context)
+    book = UnitBook(context.ledger)
+    with staff_of(spec, context, book) as staff:
+        return _segment(spec, context, book, staff)
+
+
+def _segment(spec: SegmentSpec, context: PipelineContext, book: UnitBook, staff: Staff) -> JobResult:
+    items = plan_items(spec, list_items(spec.images, spec.output, context), context, staff.backend)
     for warning in dict.fromkeys(w for planned in items for w in planned.plan.warnings):
         context.reporter.log(warning, "warning")
-    book = UnitBook(context.ledger)
+    staff.segment_small([one for one in items if not book.finished(IMAGE, str(one.item.number))], book)
     results, told = [], []
     for planned in items:
         context.reporter.check()
-        results.append(_one(spec, planned, context, book))
+        results.append(_one(spec, planned, context, book, staff))
         told += saved_messages(planned.item, book)
     told += publish_sets(spec, [planned.item for planned in items], results, context)
     context.reporter.metric("voxels", sum(_voxels(planned) for planned in items))
@@ -57,22 +59,15 @@ def cleanup(spec: SegmentSpec, context: PipelineContext) -> None:
     remove_leftovers(spec.images, spec.output, spec.labels, context)
 
 
-def _one(spec: SegmentSpec, planned: SegmentItem, context: PipelineContext, book: UnitBook) -> ImageResult:
+def _one(
+    spec: SegmentSpec, planned: SegmentItem, context: PipelineContext, book: UnitBook, staff: Staff
+) -> ImageResult:
     number = str(planned.item.number)
     known = book.finished(IMAGE, number)
     if known:
         return ImageResult(**known["result"])
-    model = planned.plan.model
-    network = ready_network(context.registry, context.backends, model, spec.device, spec.backend)
-    if spec.fit_diameter and spec.diameter is None:
-        spec, planned = sized(spec, planned, network, context, book)
-    work = Workforce(
-        executor=InlineExecutor(),
-        backend=network,
-        threads=spec.workers or context.threads or max(1, len(os.sched_getaffinity(0))),
-        batch=spec.batch or 1,
-    )
-    result = ImageJob(spec, planned, work, context, book).run()
+    segmented = book.finished(SEGMENTED, number)
+    result = ImageResult(**segmented["result"]) if segmented else segment_one(spec, planned, staff, context, book)
     if planned.item.staged:
         result = save(spec, planned.item, planned.plan.info, result, context, book)
     book.mark(IMAGE, number, "result", asdict(result))

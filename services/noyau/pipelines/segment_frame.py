@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from noyau.assembly.numbering import Numbering, number_objects, select
 from noyau.assembly.objects import Objects, merge, no_objects
@@ -16,6 +16,9 @@ from noyau.pipelines.frames import Frame
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.segment_tasks import DECODE, PREDICT, decode_tasks, predict_tasks
 from noyau.pipelines.segment_windows import decode_threads, join_windows
+
+if TYPE_CHECKING:
+    from noyau.pipelines.spread_orders import FrameOrders
 
 Advance = Callable[[int, int], None]
 """Told how many tiles and units are done, of how many."""
@@ -43,12 +46,14 @@ class Workforce:
         backend: the network.
         threads: threads for decoding and writing.
         batch: tiles per call of the network.
+        orders: how to have the tasks done on other hosts; None where they are done here.
     """
 
     executor: Executor
     backend: Backend
     threads: int
     batch: int
+    orders: FrameOrders | None = None
 
     @property
     def lanes(self) -> dict[str, int]:
@@ -97,7 +102,9 @@ def _numbered(frame: Frame, parts: Objects, joins: Joins | None) -> Found:
 def _run_tasks(frame: Frame, work: Workforce, book: UnitBook, check: Callable[[], None], advance: Advance) -> None:
     tiles = book.finished(PREDICT, frame.prefix)
     units = book.finished(DECODE, frame.prefix)
-    predictions, owners = predict_tasks(frame, work.backend, tiles, work.batch, check)
+    left = len(frame.plan.grid.tiles) - len(tiles)
+    share = work.batch if work.orders is None else work.orders.tiles_per_task(left)
+    predictions, owners = predict_tasks(frame, work.backend, tiles, share, check)
     decodings = decode_tasks(frame, owners, units, decoder_for(work.backend.device))
     total = len(frame.plan.grid.tiles) + len(frame.units)
     count = total - len(owners) - len(decodings)
@@ -112,4 +119,7 @@ def _run_tasks(frame: Frame, work: Workforce, book: UnitBook, check: Callable[[]
 
     advance(count, total)
     in_flight = {**work.in_flight, DECODE: decode_threads(frame.plan, work.threads)}
-    work.executor.run([*predictions, *decodings], lanes=work.lanes, in_flight=in_flight, done=done, check=check)
+    tasks = [*predictions, *decodings]
+    if work.orders is not None:
+        tasks = work.orders.segment(frame, tasks, owners)
+    work.executor.run(tasks, lanes=work.lanes, in_flight=in_flight, done=done, check=check)

@@ -123,6 +123,7 @@ class ImageJob:
 
         found = find_nuclei(frame, self.work, self.book, reporter.check, advance)
         reporter.stage("write")
+            orders=self.work.orders,
         write_frame(
             frame,
             shifted(found.numbering, offset),

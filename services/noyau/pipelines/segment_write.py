@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from noyau.pipelines.frames import Frame
 from noyau.pipelines.ledgers import UnitBook
 from noyau.planning.units import Unit
 from noyau.sinks import LabelSink
+
+if TYPE_CHECKING:
+    from noyau.pipelines.spread_orders import FrameOrders
 
 WRITE = "write"
 LARGEST_LABEL = 2**32 - 1
@@ -39,6 +42,7 @@ def write_frame(
     sink: LabelSink,
     executor: Executor,
     *,
+    orders: FrameOrders | None = None,
     threads: int,
     book: UnitBook,
     check: Callable[[], None],
@@ -50,6 +54,7 @@ def write_frame(
         numbering: of the frame, with the offset of its time point.
         sink: the label image under way.
         executor: runs the tasks.
+        orders: how to have them done on other hosts; None where they are done here.
         threads: units at a time.
         book: finished units. They are trusted only where the sink found the earlier attempt's files.
         check: raises when the work should stop.
@@ -64,11 +69,25 @@ def write_frame(
     def done(_: Task, name: Any) -> None:
         book.mark(WRITE, frame.prefix, name)
 
+    if orders is not None and tasks:
+        tasks = orders.write(frame, tasks, numbering)
     executor.run(tasks, lanes={WRITE: threads}, in_flight={WRITE: threads}, done=done, check=check)
 
 
 def _write(frame: Frame, unit: Unit, numbering: Numbering, sink: LabelSink, _: Any) -> str:
-    if numbering.count == 0:
+    return write_unit(frame, unit, numbering if numbering.count else None, sink)
+
+
+def write_unit(frame: Frame, unit: Unit, numbering: Numbering | None, sink: LabelSink) -> str:
+    """Writes the final labels of a unit; returns its name.
+
+    Args:
+        frame: the frame, decoded.
+        unit: the unit.
+        numbering: of the frame; None where it has no nuclei.
+        sink: the label image under way.
+    """
+    if numbering is None:
         labels = np.zeros(unit.box.shape, np.uint32)
     else:
         labels = apply_numbering(frame.provisional.read(unit.name), numbering)

@@ -18,7 +18,8 @@ from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.one_image import segment_one
 from noyau.pipelines.saving import save, saved_messages
 from noyau.pipelines.set_publication import publish_sets
-from noyau.pipelines.sized import sized
+from noyau.pipelines.spread import staff_of
+from noyau.pipelines.staff import SEGMENTED, Staff
 from noyau.pipelines.targets import list_items, remove_leftovers
 
 IMAGE = "image"

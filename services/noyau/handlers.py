@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from noyau.api.ports import PreviewOutcome, PreviewTask
 from noyau.config import Settings, settings_from_json
 from noyau.domain.jobs import JobResult, MeasureSpec, SegmentSpec
+from noyau.domain.observing import current
 from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
 from noyau.jobs.context import Handlers, JobContext
 from noyau.logs import configure_logging
@@ -100,12 +101,12 @@ class Workshop:
         from noyau.inference.cache import BackendCache
 
         budget = self.settings.jobs.model_memory_mib * 2**20
-        return BackendCache(threads=threads_per_worker(self.settings), budget=budget)
+        return BackendCache(threads=threads_per_worker(self.settings), budget=budget, meter=current().meter)
 
     @cached_property
     def gateway(self) -> Gateway | None:
         """The door to OMERO; None where the settings name no server."""
-        return omero_gateway(self.settings)
+        return omero_gateway(self.settings, current().meter)
 
     @property
     def limits(self) -> Limits:

@@ -14,9 +14,11 @@ from noyau.api.binding import Binding
 from noyau.api.preflight import Checks
 from noyau.api.server import ApiServer, Services
 from noyau.api.sidecar import Sidecar
+from noyau.api.tracing import Tracing
 from noyau.config import Settings, settings_to_json
 from noyau.domain.errors import FailedPrecondition
 from noyau.domain.jobs import JobState
+from noyau.domain.tracing import Tracer
 from noyau.jobs.config import WorkerConfig
 from noyau.jobs.forgetting import Forgetter
 from noyau.jobs.listing import JobFilter
@@ -29,10 +31,12 @@ from noyau.operations.job_figures import JobFigures, tallies_of
 from noyau.operations.metrics_server import MetricsServer
 from noyau.operations.service_figures import RpcFigures, WorkerFigures, new_registry
 from noyau.operations.starting import check_start
+from noyau.operations.traces import build_tracer
 from noyau.wiring import access_policy, check_device, model_desk, omero_gateway
 
 HANDLERS = "noyau.handlers:build_handlers"
 PREVIEWS = "noyau.handlers:build_preview"
+TRACER = "noyau.operations.traces:build_worker_tracer"
 
 _TIDY_POLL = 0.05
 
@@ -55,6 +59,7 @@ class Service:
         self._api: ApiServer | None = None
         self._metrics: MetricsServer | None = None
         self._forgetter: Forgetter | None = None
+        self._tracer: Tracer | None = None
 
     @property
     def metrics_address(self) -> str:
@@ -93,6 +98,7 @@ class Service:
             models, access_policy(settings), check_device, settings.limits.images, settings.limits.tile_voxels
         )
         registry = new_registry()
+        self._tracer = build_tracer(settings.traces, "coordinator")
         self._api = ApiServer(
             Services(self._store, models, self._previews, checks, OmeroDesk(omero) if omero else None),
             binding,
@@ -100,6 +106,7 @@ class Service:
             concurrent_calls=listen.concurrent_calls,
             archive_bytes=settings.limits.archive_mib * 2**20,
             seen=RpcFigures(registry).seen,
+            before=(Tracing(self._tracer),),
         )
         config = WorkerConfig(
             database=settings.database_url,
@@ -108,6 +115,7 @@ class Service:
             handler_settings={"settings": settings_to_json(settings), "warm": self._warm},
             limits=limits,
             times=JobTimes(lease=settings.jobs.lease_seconds),
+            tracer=TRACER if settings.traces.endpoint is not None else "",
         )
         self._supervisor = Supervisor(self._store, config, settings.jobs.workers).start()
         if settings.metrics.address is not None:
@@ -157,6 +165,8 @@ class Service:
             await asyncio.to_thread(self._forgetter.stop)
         if self._store is not None:
             self._store.close()
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
 
     async def _stop_workers(self) -> None:
         if self._supervisor is not None:

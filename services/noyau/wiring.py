@@ -7,6 +7,7 @@ import os
 from noyau.config import Settings
 from noyau.config_omero import OmeroServerSettings
 from noyau.domain.access import AccessPolicy
+from noyau.domain.meters import Meter
 from noyau.models.apart import Runner, run_apart, run_here
 from noyau.models.desk import ModelDesk
 from noyau.models.home import ModelHome
@@ -25,9 +26,10 @@ def access_policy(settings: Settings) -> AccessPolicy:
     )
 
 
-def omero_gateway(settings: Settings) -> Gateway | None:
+def omero_gateway(settings: Settings, meter: Meter | None = None) -> Gateway | None:
     """The door to the OMERO servers of the settings; None where there are none. Nothing is connected yet."""
-    return Gateway(_omero_server(alias, server) for alias, server in settings.omero.items()) if settings.omero else None
+    servers = [_omero_server(alias, server) for alias, server in settings.omero.items()]
+    return Gateway(servers, meter) if servers else None
 
 
 def _omero_server(alias: str, given: OmeroServerSettings) -> OmeroServer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,7 @@ class ApiServer:
         archive_bytes: largest model archive.
         concurrent_calls: calls served at once; more are refused with RESOURCE_EXHAUSTED.
         seen: told of every call that has ended.
+        before: interceptors outside of the one that maps errors.
     """
 
     def __init__(
@@ -58,12 +60,13 @@ class ApiServer:
         concurrent_calls: int,
         archive_bytes: int = 2 * 2**30,
         seen: Seen | None = None,
+        before: Sequence[Any] = (),
     ) -> None:
         self._threads = Threads()
         self._draining = asyncio.Event()
         self._health = health.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[Guard(seen) if seen else Guard()],
+            interceptors=[*before, Guard(seen) if seen else Guard()],
             maximum_concurrent_rpcs=concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", crop_bytes + MESSAGE_OVERHEAD),

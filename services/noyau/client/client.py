@@ -16,11 +16,13 @@ from noyau.api.wire.pixels import pixels_from_wire, pixels_to_wire
 from noyau.api.wire.specs import spec_to_wire
 from noyau.client.model_calls import ModelCalls
 from noyau.client.security import Security, session_metadata
+from noyau.client.tracing import ClientTracing
 from noyau.client.watching import Watcher
 from noyau.domain.errors import InternalError, InvalidInput, error_from_kind
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.jobs import Event, Job, JobResult, JobSpec, JobState
 from noyau.domain.model import ModelInfo
+from noyau.domain.tracing import SilentTracer, Tracer
 from noyau.v1 import jobs_pb2, jobs_pb2_grpc, models_pb2_grpc, preview_pb2, preview_pb2_grpc
 
 Answer = TypeVar("Answer")
@@ -57,6 +59,8 @@ class Client:
         security: TLS, if any.
         timeout: seconds for one call (not for `watch` and `wait`); previews get `preview_timeout`.
         preview_timeout: seconds for one preview, the start of the preview process included.
+        tracer: records calls as spans (`noyau.operations.traces`); by default nothing does, but the service continues
+            the trace that the calling program is in.
         omero: alias of an OMERO server and the key of the caller's session there; jobs are then that user's. It is
             sent with every call, so a service on another machine must be reached by TLS.
     """
@@ -68,13 +72,15 @@ class Client:
         security: Security | None = None,
         timeout: float = 120.0,
         preview_timeout: float = 600.0,
+        tracer: Tracer | None = None,
         omero: tuple[str, str] | None = None,
     ) -> None:
         self.target = target
         self._metadata = session_metadata(omero, target, security or Security())
         self._timeout = timeout
         self._preview_timeout = preview_timeout
-        self._channel = (security or Security()).channel(target)
+        channel = (security or Security()).channel(target)
+        self._channel = grpc.intercept_channel(channel, ClientTracing(tracer or SilentTracer()))
         self._jobs = jobs_pb2_grpc.JobServiceStub(self._channel)
         self._registry = ModelCalls(models_pb2_grpc.ModelServiceStub(self._channel), target, self._call)
         self._previews = preview_pb2_grpc.PreviewServiceStub(self._channel)

@@ -12,6 +12,7 @@ from typing import Any
 
 from noyau.compute.executor import Task
 from noyau.compute.schedule import Schedule
+from noyau.compute.watching import watching
 from noyau.domain.errors import InternalError
 
 POLL_SECONDS = 0.1
@@ -31,12 +32,12 @@ class InlineExecutor:
         check: Callable[[], None],
     ) -> None:
         """See `Executor.run`."""
-        with ExitStack() as stack:
+        with watching(tasks) as timed, ExitStack() as stack:
             pools = {
                 lane: stack.enter_context(ThreadPoolExecutor(size, thread_name_prefix=f"noyau-{lane}"))
                 for lane, size in lanes.items()
             }
-            schedule = Schedule(tasks)
+            schedule = Schedule(timed)
             run = _Run(pools, in_flight, schedule)
             # Runs before the pools are joined: what has not begun yet never begins.
             stack.callback(run.stop)

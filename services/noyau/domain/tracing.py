@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -113,21 +112,3 @@ class SilentTracer:
     ) -> None: ...
 
     def close(self) -> None: ...
-
-
-_CURRENT: ContextVar[TraceContext | None] = ContextVar("noyau_trace", default=None)
-
-
-def current() -> TraceContext | None:
-    """The position of what this task or thread works on."""
-    return _CURRENT.get()
-
-
-@contextmanager
-def within(context: TraceContext | None) -> Iterator[None]:
-    """Makes a position the current one."""
-    token = _CURRENT.set(context)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)

@@ -9,9 +9,11 @@ from threading import Lock
 import torch
 from torch import nn
 
+from noyau.domain.meters import Meter
 from noyau.domain.model import ModelInfo
 from noyau.inference.backend import Backend
 from noyau.inference.foreign_backend import ForeignBackend
+from noyau.inference.metered import MeteredBackend
 from noyau.inference.openvino_backend import OpenVinoBackend
 from noyau.inference.selection import Choice
 from noyau.inference.torch_backend import TorchBackend, weight_bytes
@@ -28,12 +30,20 @@ class BackendCache:
         size: most networks kept.
         threads: threads of a network on the CPU; None takes all processors.
         budget: bytes of memory for all of them; None: no limit but their number.
+        meter: counts their calls, where somebody wants to know.
     """
 
-    def __init__(self, size: int = 8, threads: int | None = None, budget: int | None = None) -> None:
+    def __init__(
+        self,
+        size: int = 8,
+        threads: int | None = None,
+        budget: int | None = None,
+        meter: Meter | None = None,
+    ) -> None:
         self._size = max(1, size)
         self._threads = threads
         self._budget = budget
+        self._meter = meter
         self._backends: OrderedDict[tuple[str, str, Choice], Backend] = OrderedDict()
         self._lock = Lock()
 
@@ -54,7 +64,8 @@ class BackendCache:
                 return self._backends[key]
             network = load()
             self._make_room(weight_bytes(network))
-            self._backends[key] = self._make(info, choice, network)
+            made = self._make(info, choice, network)
+            self._backends[key] = made if self._meter is None else MeteredBackend(made, self._meter)
             return self._backends[key]
 
     @property

@@ -26,6 +26,7 @@ class WorkerConfig:
         handler_settings: JSON values passed to that function.
         limits: quotas.
         times: periods.
+        tracer: `module:function` that makes what records spans, called with `handler_settings`; empty: nothing does.
     """
 
     database: str
@@ -34,6 +35,7 @@ class WorkerConfig:
     handler_settings: Mapping[str, Any] = field(default_factory=dict)
     limits: JobLimits = field(default_factory=JobLimits)
     times: JobTimes = field(default_factory=JobTimes)
+    tracer: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

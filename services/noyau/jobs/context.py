@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 from noyau.domain.errors import InvalidInput
 from noyau.domain.jobs import JobResult, JobSpec
 from noyau.domain.progress import Reporter, UnitLedger
+from noyau.domain.tracing import SilentTracer, Tracer
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,28 @@ def load_handlers(target: str, settings: Mapping[str, Any]) -> Handlers:
     Raises:
         InvalidInput: the text does not name a function.
     """
+    build: BuildHandlers = _function(target, "handlers")
+    return build(settings)
+
+
+def load_tracer(target: str, settings: Mapping[str, Any]) -> Tracer:
+    """The same for what records spans; nothing does where the text is empty.
+
+    Raises:
+        InvalidInput: the text does not name a function.
+    """
+    if not target:
+        return SilentTracer()
+    build: Callable[[Mapping[str, Any]], Tracer] = _function(target, "a tracer")
+    return build(settings)
+
+
+def _function(target: str, what: str) -> Any:
     module, _, name = target.partition(":")
     try:
-        build: BuildHandlers = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidInput(f"{target!r} does not name a function that makes handlers.", str(error)) from error
-    return build(settings)
+        raise InvalidInput(f"{target!r} does not name a function that makes {what}.", str(error)) from error
 
 
 def do_cleanup(handler: Handler | None, spec: JobSpec, context: JobContext) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Self
 
 from noyau.domain.errors import NoyauError
@@ -49,15 +50,20 @@ class Heartbeat:
         self._lost = lost
         self._every = every
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="noyau-heartbeat", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
+        # With the caller's context, so that its lines in the log name the job as well.
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._run,), name="noyau-heartbeat", daemon=True
+        )
         self._thread.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         heard = renewed = time.monotonic()

@@ -9,6 +9,7 @@ from typing import Any
 
 from noyau.domain.errors import JobCancelled
 from noyau.domain.jobs import EventKind
+from noyau.domain.meters import USE
 
 _SHORTEST_SECONDS = 0.25
 _LONGEST_SECONDS = 5.0
@@ -29,9 +30,13 @@ class StoreReporter:
     Args:
         append: writes one event.
         cancelled: set when the job should stop.
+        stage_begins: told of every stage.
     """
 
-    def __init__(self, append: Append, cancelled: threading.Event) -> None:
+    def __init__(
+        self, append: Append, cancelled: threading.Event, stage_begins: Callable[[str], None] = lambda name: None
+    ) -> None:
+        self._stage_begins = stage_begins
         self._append = append
         self._cancelled = cancelled
         self._lock = threading.Lock()
@@ -46,6 +51,7 @@ class StoreReporter:
             self._write_pending()
             self._stage, self._stage_began, self._written = name, time.monotonic(), 0.0
             self._append(EventKind.STAGE, {"name": name})
+            self._stage_begins(name)
 
     def progress(self, done: float, total: float, unit: str) -> None:
         with self._lock:
@@ -70,6 +76,13 @@ class StoreReporter:
                 self._write_pending()
             else:
                 self._write_if_due()
+
+    def use(self, sums: Mapping[str, float]) -> None:
+        """What the attempt has used, see `noyau.domain.meters`; at its end, and kept whatever was said before."""
+        with self._lock:
+            self._write_pending()
+            for name, value in sorted(sums.items()):
+                self._append(EventKind.METRIC, {"name": f"{USE}{name}", "value": value})
 
     def _message(self, kind: EventKind, payload: Mapping[str, Any]) -> None:
         with self._lock:

@@ -14,6 +14,7 @@ import structlog
 
 from noyau.domain.errors import JobCancelled, NoyauError
 from noyau.domain.jobs import EventKind, Job, JobError, JobResult, JobState
+from noyau.domain.observing import Scope
 from noyau.domain.progress import SilentReporter, UnitLedger
 from noyau.jobs.context import Handler, JobContext, do_cleanup
 from noyau.jobs.failures import explain
@@ -23,6 +24,7 @@ from noyau.jobs.patience import Result, patiently
 from noyau.jobs.reporting import StoreReporter
 from noyau.jobs.settings import JobTimes
 from noyau.jobs.store import JobStore
+from noyau.jobs.tracing import StageSpans, observed
 
 _LOG = logging.getLogger(__name__)
 EXIT_LEASE_LOST = 75
@@ -46,9 +48,18 @@ class JobRunner:
         workdir: folder of the scratch folders.
         times: periods.
         lost: what to do when a lease is gone; does not return in a worker process.
+        scope: who records spans and adds up what is used; by default nobody.
     """
 
-    def __init__(self, store: JobStore, workdir: Path, times: JobTimes, lost: Callable[[], None] = end_process) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        workdir: Path,
+        times: JobTimes,
+        lost: Callable[[], None] = end_process,
+        scope: Scope | None = None,
+    ) -> None:
+        self._scope = scope or Scope()
         self._store = store
         self._workdir = workdir
         self._times = times
@@ -58,15 +69,16 @@ class JobRunner:
         """Runs the job and records how it ended. Never raises on account of the handler."""
         job = lease.job
         cancelled = threading.Event()
-        reporter = StoreReporter(lambda kind, payload: self._append(lease, kind, payload), cancelled)
+        stages = StageSpans()
+        reporter = StoreReporter(lambda kind, payload: self._append(lease, kind, payload), cancelled, stages.begin)
         ledger = _GuardedLedger(self._store.ledger(lease), self._surely)
         context = JobContext(job.id, reporter, ledger, self._workdir / job.id, job.owner)
         beat = Heartbeat(self._store, lease, self._times, cancelled=cancelled, lost=self._lost, every=reporter.flush)
         try:
-            # Every line of the log that the job's own thread writes names the job.
-            with structlog.contextvars.bound_contextvars(job=job.id, attempt=job.attempts), beat:
+            with observed(job, self._scope, stages), beat:
                 state, result, error = _call(handler, context, job)
                 reporter.flush(force=True)
+                reporter.use(self._scope.meter.take() if self._scope.meter is not None else {})
             # After the heartbeat, which would take the end of the job for the loss of its lease.
             self._finish(lease, state, result, error)
         except LeaseLost:
@@ -76,13 +88,14 @@ class JobRunner:
     def clean(self, job: Job, handler: Handler | None) -> None:
         """Removes what an ended job left behind. A failure is logged, and a worker tries again later."""
         context = JobContext(job.id, SilentReporter(), _NoLedger(), self._workdir / job.id, job.owner)
-        try:
-            do_cleanup(handler, job.spec, context)
-            if context.workdir.exists():
-                shutil.rmtree(context.workdir)
-            self._store.cleaned(job.id)
-        except Exception:
-            _LOG.exception("job %s: its leftovers could not be removed yet", job.id)
+        with structlog.contextvars.bound_contextvars(job=job.id, group=job.group):
+            try:
+                do_cleanup(handler, job.spec, context)
+                if context.workdir.exists():
+                    shutil.rmtree(context.workdir)
+                self._store.cleaned(job.id)
+            except Exception:
+                _LOG.exception("job %s: its leftovers could not be removed yet", job.id)
 
     def _append(self, lease: Lease, kind: EventKind, payload: Mapping[str, Any]) -> None:
         self._surely(lambda: self._store.append_event(lease, kind, payload))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+from noyau.domain import observing
 from noyau.domain.jobs import Event, EventKind, Job, JobError, JobResult, JobSpec, JobState
 from noyau.jobs import claiming, codec, events, leasing, listing, migrate, recovering, submitting, used_tokens
 from noyau.jobs.database import Database
@@ -71,13 +72,15 @@ class JobStore:
         """Puts a job into the queue; when this returns, the job survives a crash.
 
         The same owner, key and spec again give the job that is there already, whatever its state. `trace` is the
-        header `traceparent` under which its spans belong, if any.
+        header `traceparent` under which its spans belong; by default that of the current scope.
 
         Raises:
             AlreadyExists: the owner used the key for another spec.
             InvalidInput: a text is too long or not printable.
             LimitExceeded: the group's quota of waiting jobs is used up.
         """
+        position = observing.current().trace
+        trace = trace or (position.header if position is not None else "")
         wanted = submitting.Submission(spec, owner, group, priority, idempotency_key, trace)
         return submitting.submit(self.database, wanted, self.limits)
 

@@ -16,9 +16,11 @@ import time
 from pathlib import Path
 
 from noyau.domain.errors import NoyauError
+from noyau.domain.meters import Meter
+from noyau.domain.observing import Scope, current, within
 from noyau.jobs.codec import kind_of
 from noyau.jobs.config import WorkerConfig
-from noyau.jobs.context import Handlers, load_handlers
+from noyau.jobs.context import Handlers, load_handlers, load_tracer
 from noyau.jobs.database import Database
 from noyau.jobs.identity import ProcessIdentity
 from noyau.jobs.recovering import Loss
@@ -44,21 +46,29 @@ def main() -> int:
     draining = threading.Event()
     threading.Thread(target=_listen, args=(draining,), name="noyau-stdin", daemon=True).start()
     try:
-        handlers = load_handlers(config.handlers, config.handler_settings)
+        scope = Scope(tracer=load_tracer(config.tracer, config.handler_settings), meter=Meter())
+        with within(scope):
+            return _serve(config, draining)
     except NoyauError as error:
         _LOG.error("the worker cannot start: %s", error)
         return 1
+
+
+def _serve(config: WorkerConfig, draining: threading.Event) -> int:
+    """Works in the current scope, which the handlers see as well."""
+    handlers = load_handlers(config.handlers, config.handler_settings)
     store = JobStore(Database.open(config.database), config.limits)
     try:
         work(store, handlers, config, draining)
     finally:
         store.close()
+        current().tracer.close()
     return 0
 
 
 def work(store: JobStore, handlers: Handlers, config: WorkerConfig, draining: threading.Event) -> None:
     """Claims and runs jobs until `draining` is set."""
-    runner = JobRunner(store, Path(config.workdir), config.times)
+    runner = JobRunner(store, Path(config.workdir), config.times, scope=current())
     me = str(ProcessIdentity.of())
     unsure = False
     next_cleanup = 0.0

@@ -8,6 +8,7 @@ from typing import Self
 
 from noyau.domain.caller import OmeroUser
 from noyau.domain.errors import FailedPrecondition, NotFound, Unauthenticated
+from noyau.domain.meters import Meter
 from noyau.omero.identity import Caller, identify
 from noyau.omero.origins import OwnOrigin, SudoOrigin
 from noyau.omero.server import OmeroServer
@@ -19,9 +20,11 @@ class Gateway:
 
     Args:
         servers: the servers of the settings.
+        meter: counts the calls of sessions, where somebody wants to know.
     """
 
-    def __init__(self, servers: Iterable[OmeroServer]) -> None:
+    def __init__(self, servers: Iterable[OmeroServer], meter: Meter | None = None) -> None:
+        self._meter = meter
         self._servers = {server.alias: server for server in servers}
         self._throttles = {alias: threading.Semaphore(server.calls) for alias, server in self._servers.items()}
         self._sessions: dict[tuple[str, str, int | None], Session] = {}
@@ -53,7 +56,7 @@ class Gateway:
             key = (alias, user, group)
             if key not in self._sessions:
                 origin = SudoOrigin(server, user, group) if server.acts_for_others else OwnOrigin(server, group)
-                self._sessions[key] = Session(server, user, group, origin, self._throttles[alias])
+                self._sessions[key] = Session(server, user, group, origin, self._throttles[alias], meter=self._meter)
             return self._sessions[key]
 
     def acting_for(self, owner: str, alias: str) -> str:

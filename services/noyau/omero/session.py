@@ -10,11 +10,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 from noyau.domain.errors import NoyauError, Unavailable
+from noyau.domain.meters import Meter
 from noyau.omero.failures import Trouble, explain, is_refused_login, trouble
 from noyau.omero.line import Line
 from noyau.omero.server import OmeroServer
@@ -59,12 +60,14 @@ class Session:
         origin: Origin,
         throttle: threading.Semaphore,
         keep_alive: float = KEEP_ALIVE_SECONDS,
+        meter: Meter | None = None,
     ) -> None:
         self.server = server
         self.user = user
         self.group = group
         self._origin = origin
         self._throttle = throttle
+        self._meter = meter
         self._key: str | None = None
         self._renewing = threading.Lock()
         self._places: queue.Queue[_Place] = queue.Queue()
@@ -89,7 +92,7 @@ class Session:
         while True:
             place = self._places.get()
             try:
-                with self._throttle:
+                with self._throttle, self._metered(what):
                     return work(self._line(place))
             except Exception as error:
                 kind = trouble(error)
@@ -150,6 +153,20 @@ class Session:
         self._origin.end()
         for _ in range(self.server.calls):
             self._places.get().drop()
+
+    @contextmanager
+    def _metered(self, what: str) -> Iterator[None]:
+        """Counts a call by its first word (`reading`, `saving`, ...), which is not of the caller's making."""
+        began, failed = time.monotonic(), True
+        try:
+            yield
+            failed = False
+        finally:
+            if self._meter is not None:
+                operation = f"omero/{what.partition(' ')[0]}"
+                self._meter.add(f"{operation}/calls", 1)
+                self._meter.add(f"{operation}/seconds", time.monotonic() - began)
+                self._meter.add(f"{operation}/failures", failed)
 
     def _line(self, place: _Place) -> Line:
         """The connection of a place, made where there is none."""

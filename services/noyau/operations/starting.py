@@ -12,6 +12,7 @@ from noyau.config import Settings
 from noyau.config_mistakes import Mistake, refuse, variable_name
 from noyau.domain.errors import NoyauError
 from noyau.jobs.database import Database
+from noyau.operations.traces import check_installed
 
 
 def check_start(settings: Settings) -> None:
@@ -30,6 +31,7 @@ def startup_mistakes(settings: Settings) -> Iterator[Mistake]:
     yield from _jobs(settings)
     yield from _access(settings)
     yield from _metrics(settings)
+    yield from _traces(settings)
     yield from _omero(settings)
 
 
@@ -94,6 +96,14 @@ def _metrics(settings: Settings) -> Iterator[Mistake]:
             f"{settings.metrics.address} can be reached from other machines, and metrics have no login",
             f"Listen on 127.0.0.1, or set {variable_name(('metrics', 'insecure'))}=true.",
         )
+
+
+def _traces(settings: Settings) -> Iterator[Mistake]:
+    if settings.traces.endpoint is not None:
+        try:
+            check_installed()
+        except NoyauError as error:
+            yield _of(error, "traces", "endpoint")
 
 
 def _omero(settings: Settings) -> Iterator[Mistake]:

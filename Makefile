@@ -7,8 +7,9 @@ OMERO   = $(VENV)/.omero
 DEMO    = demo
 INPUT  ?=
 LABELS ?= nuclei
+VARIANT ?= cpu
 
-.PHONY: demo test test-omero ice lint serve bench proto lock install clean help
+.PHONY: demo test test-omero test-containers image image-base ice lint serve bench proto lock install clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -50,6 +51,16 @@ test: $(STAMP) $(OMERO) ## lint and every test that can run here
 
 test-omero: $(STAMP) $(OMERO) ## the OMERO tests: simulated server, or the one that OMERO_HOST names
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/omero
+
+image: $(STAMP)  ## container image noyau:<version>, or with VARIANT=cuda noyau:<version>-cuda
+	$(BIN)/python deploy/image/build_image.py --variant $(VARIANT)
+
+image-base: $(STAMP) # where no registry can be reached: debian:bookworm-slim by debootstrap, as root
+	$(BIN)/python deploy/image/base.py
+
+test-containers: image ## the image in containers with PostgreSQL and S3, killed and stopped in the middle of jobs
+	$(BIN)/python deploy/image/build_test_images.py
+	CONTAINER_TESTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/containers
 
 lint: $(STAMP)   ## formatting, types and import rules only
 	$(BIN)/ruff check --fix services tests deploy

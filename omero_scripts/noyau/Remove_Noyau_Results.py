@@ -19,7 +19,9 @@ def dialog():
         scripts.List("IDs", optional=False, grouping="02").ofType(rlong(0)),
         scripts.String("Name", grouping="03", description="Only results of this name. Empty: all."),
         scripts.Bool("Only_Interrupted", grouping="04", default=False, description="Only what jobs left unfinished."),
-        scripts.Bool("Remove", grouping="05", default=False, description="Not ticked: only say what would be removed."),
+        scripts.Bool("Also_Changed_By_Hand", grouping="05", default=False,
+                     description="Also remove ROIs that somebody has corrected since. Otherwise they stay."),
+        scripts.Bool("Remove", grouping="06", default=False, description="Not ticked: only say what would be removed."),
         authors=["Noyau"],
         version="0.1.0",
         institutions=["Noyau"],
@@ -38,17 +40,24 @@ def chosen(line, inputs):
 
 def clean(line, inputs):
     """Removes, or only counts; returns the sentence for the user."""
-    runs = objects = 0
+    runs = objects = kept = 0
+    edited = inputs.get("Also_Changed_By_Hand", False)
     for uri, run, found in list(chosen(line, inputs)):
         runs += 1
         counts = (len(found.rois), len(found.annotations) + len(found.files), len(found.images))
         print(f"{uri.title}: '{run.name}' of job {run.job}: ROIs, annotations and files, label images: {counts}")
-        objects += remove_run(line, uri, run) if inputs.get("Remove", False) else sum(counts)
+        if inputs.get("Remove", False):
+            done = remove_run(line, uri, run, edited=edited)
+            objects, kept = objects + done.objects, kept + len(done.kept)
+        else:
+            stay = 0 if edited else len(found.edited)
+            objects, kept = objects + sum(counts) - stay, kept + stay
     if not runs:
         return "There are no Noyau results of yours."
+    stays = f" {kept} ROIs that were changed by hand stay." if kept else ""
     if inputs.get("Remove", False):
-        return f"Removed {runs} results of Noyau ({objects} objects)."
-    return f"{runs} results of Noyau ({objects} objects) would be removed; tick Remove to do it."
+        return f"Removed {runs} results of Noyau ({objects} objects).{stays}"
+    return f"{runs} results of Noyau ({objects} objects) would be removed; tick Remove to do it.{stays}"
 
 
 def run():

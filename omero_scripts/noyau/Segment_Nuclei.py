@@ -6,7 +6,7 @@ import omero.scripts as scripts
 from noyau.client.script import DEFAULT_MODEL, ServiceAt, submit_and_follow
 from noyau.domain.jobs import SegmentSpec
 from noyau.domain.omero_uri import is_omero, parse_omero
-from omero.rtypes import rlong, robject, rstring
+from omero.rtypes import rlong, robject, rstring, wrap
 
 # `noyau omero install-scripts` writes the service of this OMERO server here.
 SERVICE = ServiceAt(address="127.0.0.1:50051", alias="omero", ca="")
@@ -72,6 +72,8 @@ def run():
         outcome = submit_and_follow(SERVICE, client.getSessionId(), job(inputs), print, message)
         message(outcome.message)
         show_first(client, outcome.results)
+        if outcome.link:
+            client.setOutput("Images", wrap(outcome.link))
     finally:
         client.closeSession()
 

@@ -20,6 +20,7 @@ from noyau.jobs.context import Handlers, JobContext
 from noyau.logs import configure_logging
 from noyau.models.registry import ModelRegistry
 from noyau.omero.gateway import Gateway
+from noyau.omero.runs import measured_name
 from noyau.omero.visitor import Visitor
 from noyau.pipelines.context import Limits, PipelineContext
 from noyau.pipelines.targets import remove_leftovers
@@ -168,12 +169,19 @@ class MeasureHandler:
     def __call__(self, spec: MeasureSpec, context: JobContext, /) -> JobResult:
         from noyau.pipelines import measure
 
-        return measure.run(spec, self.workshop.context(context, networks=False))
+        try:
+            return measure.run(spec, self.workshop.context(context, networks=False))
+        finally:
+            self.workshop.leave()
 
     def cleanup(self, spec: MeasureSpec, context: JobContext, /) -> None:
         """Removes what a cancelled or failed job left beside its images."""
         remaining = self.workshop.context(context, networks=False)
-        remove_leftovers(spec.images, spec.output, spec.labels, remaining, MEASURED)
+        run = measured_name(spec.labels)
+        try:
+            remove_leftovers(spec.images, spec.output, spec.labels, remaining, MEASURED, run=run)
+        finally:
+            self.workshop.leave()
 
 
 @dataclass(frozen=True)
@@ -209,7 +217,10 @@ class SuggestHandler:
         """Removes what a cancelled or failed job has half written."""
         from noyau.pipelines import suggest
 
-        suggest.cleanup(spec, self.workshop.context(context, networks=False))
+        try:
+            suggest.cleanup(spec, self.workshop.context(context, networks=False))
+        finally:
+            self.workshop.leave()
 
 
 @dataclass(frozen=True)

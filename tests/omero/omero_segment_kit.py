@@ -41,8 +41,10 @@ class Bench:
     login: Any
 
     def image(self, pixels: np.ndarray, user: str = "alice", group: str = "lab", **options: Any) -> int:
-        """A new image of z/y/x (or t/z/y/x) pixels; voxels of 1 micrometre unless told otherwise."""
-        array = pixels[:, np.newaxis] if pixels.ndim == 4 else pixels[np.newaxis, np.newaxis]
+        """A new image of z/y/x, t/z/y/x or t/c/z/y/x pixels; voxels of 1 micrometre unless told otherwise."""
+        array = pixels
+        if pixels.ndim < 5:
+            array = pixels[:, np.newaxis] if pixels.ndim == 4 else pixels[np.newaxis, np.newaxis]
         return new_image(self.login, user, group, array, **{"pixel_size": (1.0, 1.0, 1.0), **options})
 
     def context(self, user: str = "alice", **changes: Any) -> PipelineContext:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +13,16 @@ from typing import Any
 import numpy as np
 import omero.scripts
 import pytest
+from noyau.client import Client
 from noyau.commands.omero_scripts import scripts_for, shipped_scripts
 from noyau.domain.errors import InvalidInput, NotFound
 from noyau.domain.geometry import VoxelSize
+from noyau.domain.jobs import JobState
 from noyau.training.synthetic import generate, recipe_named
-from omero.rtypes import rbool, rlist, rlong, rstring, unwrap
+from omero.rtypes import rbool, rint, rlist, rlong, rstring, unwrap
 from omero_kit import ALIAS, new_image, results_on
 from omero_place import Place
-from omero_seed import Seed, connect
+from omero_seed import Seed, connect, roi_with_mask
 from test_service import Running
 
 pytestmark = pytest.mark.slow
@@ -70,6 +74,16 @@ def run(client: Any, script: int, **inputs: Any) -> dict[str, Any]:
         process.close(False)
 
 
+def plane(seed: int = 3) -> np.ndarray:
+    """A plane with nuclei as the shipped model knows them, t/c/z/y/x."""
+    volume = generate((1, 128, 128), VoxelSize(1.0, 0.5, 0.5), seed, recipe_named("culture_2d"))
+    return np.asarray(volume.image)[np.newaxis, np.newaxis]
+
+
+def chosen_of(images: list[int]) -> dict[str, Any]:
+    return {"Data_Type": rstring("Image"), "IDs": rlist([rlong(i) for i in images])}
+
+
 def test_the_dialog_offers_what_omero_web_fills_in(installed: dict[str, int], login: Login) -> None:
     params = login("alice", "lab").sf.getScriptService().getParams(installed["Segment_Nuclei.py"])
     assert "Image" in unwrap(params.inputs["Data_Type"].values)
@@ -79,9 +93,7 @@ def test_the_dialog_offers_what_omero_web_fills_in(installed: dict[str, int], lo
 
 
 def test_segmenting_and_removing_from_the_menu(installed: dict[str, int], login: Login) -> None:
-    volume = generate((1, 128, 128), VoxelSize(1.0, 0.5, 0.5), 3, recipe_named("culture_2d"))
-    pixels = np.asarray(volume.image)[np.newaxis, np.newaxis]
-    image = new_image(login, "alice", "lab", pixels, pixel_size=(1.0, 0.5, 0.5))
+    image = new_image(login, "alice", "lab", plane(), pixel_size=(1.0, 0.5, 0.5))
     client = login("alice", "lab")
     chosen = {"Data_Type": rstring("Image"), "IDs": rlist([rlong(image)])}
     results = run(client, installed["Segment_Nuclei.py"], Measure=rbool(True), **chosen)
@@ -98,6 +110,68 @@ def test_segmenting_and_removing_from_the_menu(installed: dict[str, int], login:
     removed = run(client, installed["Remove_Noyau_Results.py"], Remove=rbool(True), **chosen)
     assert removed["Message"].startswith("Removed 1 results")
     assert results_on(client, image) == {"rois": 0, "annotations": 0, "label_images": 0}
+
+
+def test_a_script_that_is_stopped_leaves_its_job_running(
+    installed: dict[str, int], service: Running, login: Login, omero_place: Place, faults: Callable[..., Any]
+) -> None:
+    image = new_image(login, "alice", "lab", plane(), pixel_size=(1.0, 0.5, 0.5))
+    client = login("alice", "lab")
+    chosen = {"Data_Type": rstring("Image"), "IDs": rlist([rlong(image)])}
+    scripts = client.sf.getScriptService()
+    scripts.getParams(installed["Segment_Nuclei.py"])
+    faults(kind="slow", seconds=15, operation="IPixels.retrievePixDescription")
+    omero_place.order("/calls", method="GET")
+    process = scripts.runScript(installed["Segment_Nuclei.py"], chosen, None)
+    said = False
+    while not said:
+        time.sleep(0.2)
+        said = "ISession.setOutput" in omero_place.order("/calls", method="GET")
+    assert process.poll() is None
+    process.kill()
+    while process.poll() is None:
+        time.sleep(0.2)
+    message = unwrap(process.getResults(0)["Message"])
+    found = re.search(r"Job (\S+) goes on in the Noyau service; `noyau jobs watch \1` shows it", message)
+    assert found, message
+    process.close(False)
+    with Client(service.address, omero=(ALIAS, login("alice").getSessionId())) as noyau:
+        assert not noyau.get(found[1]).state.is_final
+        assert noyau.wait(found[1]).state is JobState.SUCCEEDED
+    assert results_on(client, image)["annotations"] == 4
+
+
+def test_measuring_from_the_menu(installed: dict[str, int], login: Login) -> None:
+    image = new_image(login, "alice", "lab", plane(), pixel_size=(1.0, 0.5, 0.5))
+    client = login("alice", "lab")
+    chosen = {"Data_Type": rstring("Image"), "IDs": rlist([rlong(image)])}
+    nothing = run(client, installed["Measure_Nuclei.py"], **chosen)
+    assert "no ROIs with an area" in nothing["Message"]
+    drawn = roi_with_mask(image, 4, 6, np.ones((9, 7)))
+    client.sf.getUpdateService().saveObject(drawn)
+    results = run(client, installed["Measure_Nuclei.py"], Channels=rstring("0"), **chosen)
+    assert results["Message"] == "Measured 1 nuclei in 1 image."
+    link = unwrap(results["Images"])
+    assert (link["type"], link["href"]) == ("URL", f"?show=image-{image}")
+    assert results_on(client, image) == {"rois": 1, "annotations": 4, "label_images": 0}
+
+
+def test_suggesting_from_the_menu(installed: dict[str, int], login: Login, seed: Seed) -> None:
+    client = login("alice", "lab")
+    images = [new_image(login, "alice", "lab", plane(n), pixel_size=(1.0, 0.5, 0.5)) for n in (4, 5)]
+    asked = {"Data_Type": rstring("Image"), "IDs": rlist([rlong(i) for i in images]), "How_Many": rint(1)}
+    results = run(client, installed["Suggest_Images_To_Annotate.py"], **asked)
+    assert results["Message"].startswith("1 image to annotate next for nuclei-2d"), results["Message"]
+    (best,) = [i for i in images if f"Image:{i}" in results["Message"]]
+    assert unwrap(results["Images"])["href"] == f"?show=image-{best}"
+    assert results_on(client, images[0])["annotations"] == 4
+    if best == images[1]:
+        assert results_on(client, best)["annotations"] == 1
+    again = run(client, installed["Suggest_Images_To_Annotate.py"], **asked)
+    assert "already" in again["Message"]
+    removed = run(client, installed["Remove_Noyau_Results.py"], Remove=rbool(True), **chosen_of(images))
+    assert removed["Message"].startswith("Removed")
+    assert [results_on(client, i)["annotations"] for i in images] == [0, 0]
 
 
 def test_training_needs_something_drawn(installed: dict[str, int], login: Login) -> None:

@@ -13,14 +13,17 @@ from noyau.client.client import Client
 from noyau.client.security import Security
 from noyau.domain.errors import NoyauError
 from noyau.domain.image import ImageRef
-from noyau.domain.jobs import Event, EventKind, Job, JobSpec, JobState
-from noyau.domain.omero_uri import OmeroUri
+from noyau.domain.jobs import Event, EventKind, Job, JobResult, JobSpec, JobState, MeasureSpec
+from noyau.domain.omero_uri import OmeroUri, is_omero, parse_omero
+from noyau.domain.training_jobs import SuggestSpec
 
 Say = Callable[[str], None]
 
 DEFAULT_MODEL = "automatic"
 """First choice of the dialog: nuclei-3d for volumes, nuclei-2d for planes."""
 _ASKING_SECONDS = 5.0
+_MOST_LINKED = 50
+_MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,26 @@ class Outcome:
     Attributes:
         message: one sentence for the user.
         results: URIs of the results in OMERO.
+        images: URIs of the images that the job was about, the most interesting first.
         failed: the job did not succeed.
     """
 
     message: str
     results: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     failed: bool = False
+
+    @property
+    def link(self) -> dict[str, str] | None:
+        """What OMERO.web makes a button of that shows the images; None where there are none.
+
+        The address is relative to OMERO.web's own page, from which it is opened.
+        """
+        shown = [parse_omero(uri) for uri in self.images[:_MOST_LINKED] if is_omero(uri)]
+        if not shown:
+            return None
+        href = "?show=" + "|".join(f"{uri.kind}-{uri.id}" for uri in shown)
+        return {"type": "URL", "href": href, "title": "Show the images in OMERO.web"}
 
 
 def submit_and_follow(service: ServiceAt, key: str, spec: JobSpec, say: Say, submitted: Say) -> Outcome:
@@ -112,7 +129,23 @@ def _outcome(job: Job) -> Outcome:
         return Outcome(f"Job {job.id} did not succeed: {why}", failed=True)
     if result.models:
         return Outcome(f"Trained {', '.join(result.models)}.", result.models)
-    images = len(result.images)
-    message = f"Found {result.nuclei:,} nuclei in {images} image{'s' if images != 1 else ''} with {result.model}."
     warnings = " ".join(result.warnings[:3])
-    return Outcome(f"{message} {warnings}".strip(), tuple(one.labels_uri for one in result.images if one.labels_uri))
+    if isinstance(job.spec, SuggestSpec):
+        return _suggested(result, warnings)
+    verb = "Measured" if isinstance(job.spec, MeasureSpec) else "Found"
+    made = f" with {result.model}" if result.model else ""
+    message = f"{verb} {result.nuclei:,} nuclei in {_counted(len(result.images))}{made}."
+    results = tuple(one.labels_uri for one in result.images if one.labels_uri)
+    return Outcome(f"{message} {warnings}".strip(), results, tuple(one.uri for one in result.images))
+
+
+def _suggested(result: JobResult, warnings: str) -> Outcome:
+    images = tuple(uri for uri in result.files if is_omero(uri) and parse_omero(uri).kind == "image")
+    named = ", ".join(parse_omero(uri).title for uri in images[:_MOST_NAMED])
+    more = f" and {len(images) - _MOST_NAMED} more" if len(images) > _MOST_NAMED else ""
+    message = f"{_counted(len(images))} to annotate next for {result.model}, the most useful first: {named}{more}."
+    return Outcome(f"{message} {warnings}".strip(), images, images)
+
+
+def _counted(images: int) -> str:
+    return f"{images:,} image{'' if images == 1 else 's'}"

@@ -14,7 +14,7 @@ from noyau.domain.jobs import MeasureSpec
 
 
 def measure(
-    images: Annotated[list[str], typer.Argument(help="OME-Zarr images that hold the labels; paths or URIs.")],
+    images: Annotated[list[str], typer.Argument(help="OME-Zarr images with labels, or omero://... with ROIs.")],
     labels: Annotated[str, typer.Option(help="Name of the label group.")] = "nuclei",
     channel: Annotated[
         list[str] | None, typer.Option(help="Channel to measure, by index or name; may be repeated. Default: all.")

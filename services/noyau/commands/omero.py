@@ -102,10 +102,14 @@ def clean(
     labels: Annotated[str | None, typer.Option(help="Only results of this name.")] = None,
     job: Annotated[str | None, typer.Option(help="Only results of this job.")] = None,
     incomplete: Annotated[bool, typer.Option("--incomplete", help="Only what interrupted jobs left.")] = False,
+    edited: Annotated[bool, typer.Option("--edited", help="Also ROIs that somebody has changed since.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Remove your own Noyau results from OMERO: ROIs, tables, files, label images. Nothing else is touched."""
+    """Remove your own Noyau results from OMERO: ROIs, tables, files, label images. Nothing else is touched.
+
+    ROIs that somebody has corrected since stay, unless --edited says otherwise.
+    """
     with told(json), _gateway() as gateway:
         found = [one for uri in uris for one in _runs(gateway, parse_omero(uri))]
         chosen = [
@@ -117,8 +121,13 @@ def clean(
             _show(chosen)
         if not chosen or not (yes or _agreed(json)):
             return
-        removed = _remove(gateway, chosen)
-        show_json({"runs": len(chosen), "removed": removed}) if json else show_line(f"Removed {removed} objects.")
+        removed, kept = _remove(gateway, chosen, edited)
+        if json:
+            show_json({"runs": len(chosen), "removed": removed, "kept": kept})
+            return
+        show_line(f"Removed {removed} objects.")
+        if kept:
+            show_line(f"{kept} ROIs that were changed by hand are kept; --edited removes them as well.")
 
 
 def _server(alias: str, host: str | None, port: int | None, tls: bool, ca: Path | None) -> OmeroServer:
@@ -156,16 +165,18 @@ def _runs(gateway: Gateway, uri: OmeroUri) -> Found:
     return session.call(lambda line: runs_about(line, uri), f"looking for Noyau's results at {uri.title}")
 
 
-def _remove(gateway: Gateway, chosen: Found) -> int:
+def _remove(gateway: Gateway, chosen: Found, edited: bool) -> tuple[int, int]:
+    """How many objects went, and how many ROIs stayed because somebody had changed them."""
     from noyau.omero.cleaning import remove_run
     from noyau.omero.visitor import Visitor
 
     visitor = Visitor(gateway, "")
-    removed = 0
+    removed = kept = 0
     for uri, run, _ in chosen:
         what = f"removing Noyau's results from {uri.title}"
-        removed += visitor.at(uri).call(partial(remove_run, parent=uri, run=run), what)
-    return removed
+        done = visitor.at(uri).call(partial(remove_run, parent=uri, run=run, edited=edited), what)
+        removed, kept = removed + done.objects, kept + len(done.kept)
+    return removed, kept
 
 
 def _show(chosen: Found) -> None:
@@ -177,14 +188,23 @@ def _show(chosen: Found) -> None:
             uri.title,
             run.name,
             run.job,
-            "complete" if things.marker else "interrupted",
+            _state(things),
             len(things.rois),
+            len(things.edited),
             len(things.annotations) + len(things.files),
             len(things.images),
         )
         for uri, run, things in chosen
     ]
-    show_table(["about", "labels", "job", "state", "ROIs", "annotations and files", "label images"], rows)
+    show_table(
+        ["about", "labels", "job", "state", "ROIs", "changed by hand", "annotations and files", "label images"], rows
+    )
+
+
+def _state(things: Belongings) -> str:
+    if things.marker:
+        return "complete"
+    return "kept" if things.is_only_edited else "interrupted"
 
 
 def _agreed(json: bool) -> bool:

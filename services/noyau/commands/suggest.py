@@ -15,7 +15,7 @@ from noyau.domain.training_jobs import SuggestSpec
 
 def suggest(
     images: Annotated[list[str], typer.Argument(help="OME-Zarr images, or plates, wells and fields; paths or URIs.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder for the suggestions; it is made.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder to make, or what gets the table in OMERO.")],
     model: Annotated[
         str | None,
         typer.Option(help="The model that is to learn. Default: nuclei-3d for volumes, nuclei-2d for planes."),

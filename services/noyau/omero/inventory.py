@@ -37,6 +37,7 @@ class Belongings:
         rois, annotations, files, images: database ids. Files that an annotation holds are not counted as files: they
             go with it.
         marker: id of the marker, None where the run is not complete.
+        edited: those of the ROIs that somebody has changed since, where that was looked for.
     """
 
     rois: tuple[int, ...] = ()
@@ -44,6 +45,12 @@ class Belongings:
     files: tuple[int, ...] = ()
     images: tuple[int, ...] = ()
     marker: int | None = None
+    edited: tuple[int, ...] = ()
+
+    @property
+    def is_only_edited(self) -> bool:
+        """Nothing is left but ROIs that somebody has changed."""
+        return bool(self.edited) and self.rois == self.edited and not (self.annotations or self.files or self.images)
 
     @property
     def is_empty(self) -> bool:
@@ -63,6 +70,11 @@ class _Found:
             tuple(dict.fromkeys(ids)) for ids in (self.rois, self.annotations, self.files, self.images)
         )
         return Belongings(rois, annotations, files, images, self.marker)
+
+
+def entity_of(kind: str) -> str:
+    """Name of the class of things of a kind, e.g. `Image`."""
+    return _CLASSES[kind]
 
 
 def link_class(kind: str) -> str:

@@ -50,6 +50,13 @@ def remove(line: Line, targets: Mapping[str, Sequence[int]]) -> None:
             _submit(line, kind, part, dry_run=False)
 
 
+def require_ours(line: Line, targets: Mapping[str, Sequence[int]]) -> None:
+    """Raises FailedPrecondition where deleting the targets would take something of others; deletes nothing."""
+    for kind, ids in targets.items():
+        for part in queries.batches(sorted(set(ids))):
+            refuse_strangers(kind, _submit(line, kind, part, dry_run=True), targets)
+
+
 def refuse_strangers(kind: str, would: Mapping[str, Sequence[int]], ours: Mapping[str, Sequence[int]]) -> None:
     """Raises FailedPrecondition where a delete of `kind` would take something of value that is not on the list `ours`.
 

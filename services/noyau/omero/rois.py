@@ -12,6 +12,7 @@ from noyau.domain.geometry import Index3
 from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import queries
 from noyau.omero.bindings import omero_library
+from noyau.omero.edits import with_count
 from noyau.omero.line import Line
 from noyau.omero.masks import object_masks
 from noyau.omero.outlines import centre_of, object_outlines
@@ -21,8 +22,8 @@ BATCH_ROIS = 200
 BATCH_BYTES = 16 * 2**20
 _NAME = "nucleus "
 _OF_PART = (
-    "select r.id, r.name from Roi r "
-    "where r.image.id = :id and r.details.owner.id = :owner and r.description = :text order by r.id"
+    "select r.id, r.name, r.description from Roi r "
+    "where r.image.id = :id and r.details.owner.id = :owner and r.description like :text order by r.id"
 )
 
 
@@ -62,9 +63,10 @@ def make_roi(item: ObjectCrop, kind: Kind, image: int, description: str) -> tupl
     roi = omero.model.RoiI()
     roi.setImage(omero.model.ImageI(image, False))
     roi.setName(rstring(f"{_NAME}{item.label}"))
-    roi.setDescription(rstring(description))
-    size = 200
-    for shape, weight in _shapes(item, kind):
+    shapes = list(_shapes(item, kind))
+    roi.setDescription(rstring(with_count(description, len(shapes))))
+    size = 400
+    for shape, weight in shapes:
         shape.setTheT(omero.rtypes.rint(item.time))
         shape.setTextValue(rstring(str(item.label)))
         shape.setFillColor(omero.rtypes.rint(packed_colour(item.colour)))
@@ -88,7 +90,9 @@ def saved_rois(line: Line, image: OmeroUri, description: str, count: int) -> dic
         description: of the part.
         count: how many ROIs it has.
     """
-    found = queries.rows(line, _OF_PART, id=image.id, owner=line.user_id, text=description)
+    rows = queries.rows(line, _OF_PART, id=image.id, owner=line.user_id, text=f"{description} shapes %")
+    # An underscore in the text stands for any character in the question.
+    found = [(number, name) for number, name, text in rows if text.startswith(f"{description} ")]
     if len(found) == count:
         return {int(name.removeprefix(_NAME)): int(number) for number, name in found}
     remove(line, {"Roi": [int(number) for number, _ in found]})

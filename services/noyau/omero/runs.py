@@ -52,6 +52,11 @@ class Run:
         return self.part(f"labels of {image.title}")
 
 
+def measured_name(labels: str) -> str:
+    """Name of the run that measures labels which exist already: it replaces measurements, never the labels."""
+    return f"{labels}-measured"
+
+
 def run_of(description: str | None) -> Run | None:
     """The run that a description names; None for what is not ours."""
     match = _TAG.fullmatch(description or "")

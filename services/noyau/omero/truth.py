@@ -8,6 +8,7 @@ one that was saved later wins, since corrections are drawn over what was there.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import queries, shapes
 from noyau.omero.line import Line
 from noyau.omero.masks import unpack
+from noyau.omero.runs import run_of
 from noyau.omero.session import Session
 from noyau.omero.shapes import Patch, Transform
 
@@ -33,13 +35,17 @@ class Truth:
     Attributes:
         labels: uint32 z/y/x; ROIs that Noyau made keep their numbers, others get the numbers after them.
         ignored: how many shapes are no areas or points (lines, arrows, texts) or lie outside the image.
+        rois: ids of the ROIs by their numbers in the labels, whether they are at this time point or not.
     """
 
     labels: np.ndarray
     ignored: int
+    rois: Mapping[int, int]
 
 
-def read_truth(session: Session, image: OmeroUri, shape: Index3, time: int = 0, *, points: bool = True) -> Truth:
+def read_truth(
+    session: Session, image: OmeroUri, shape: Index3, time: int = 0, *, points: bool = True, name: str | None = None
+) -> Truth:
     """Draws the ROIs of an image.
 
     Args:
@@ -48,17 +54,31 @@ def read_truth(session: Session, image: OmeroUri, shape: Index3, time: int = 0, 
         shape: z/y/x of the image.
         time: time point; ROIs without one belong to all.
         points: also draw points, as objects of one voxel.
+        name: of Noyau's results whose ROIs are meant; where there are some, those of other names are left out. What
+            people drew themselves is always in.
     """
-    hql = "select r.id, r.name from Roi r where r.image.id = :id order by r.id"
+    hql = "select r.id, r.name, r.description from Roi r where r.image.id = :id order by r.id"
     what = f"reading the ROIs of {image.title}"
     known = session.call(lambda line: queries.rows(line, hql, id=image.id), what)
-    numbers = number_rois([(int(roi), name) for roi, name in known])
+    numbers = number_rois(of_name([(int(roi), title, text) for roi, title, text in known], name))
     volume = np.zeros(shape, np.uint32)
     ignored = 0
     for part in queries.batches(numbers, ROIS_AT_ONCE):
         for roi in session.call(partial(_load, ids=part), what):
             ignored += _draw(volume, roi, numbers[int(roi.getId().getValue())], time, points)
-    return Truth(volume, ignored)
+    return Truth(volume, ignored, {label: roi for roi, label in numbers.items()})
+
+
+def of_name(rois: list[tuple[int, str | None, str | None]], name: str | None) -> list[tuple[int, str | None]]:
+    """Ids and names of the ROIs that are meant, from ids, names and descriptions; see `read_truth`."""
+    runs = {roi: run_of(text) for roi, _, text in rois}
+    there = any(run is not None and run.name == name for run in runs.values())
+
+    def is_meant(roi: int) -> bool:
+        run = runs[roi]
+        return run is None or not there or run.name == name
+
+    return [(roi, title) for roi, title, _ in rois if is_meant(roi)]
 
 
 def number_rois(rois: list[tuple[int, str | None]]) -> dict[int, int]:

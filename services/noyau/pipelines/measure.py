@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from noyau.domain.errors import FailedPrecondition, InvalidInput
+from noyau.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from noyau.domain.geometry import VoxelSize
-from noyau.domain.image import ImageRef, ImageSource
+from noyau.domain.image import ImageSource
 from noyau.domain.jobs import ImageResult, JobResult, MeasureSpec
-from noyau.domain.omero_uri import is_omero
 from noyau.domain.progress import Reporter
 from noyau.measurement.boxes import objects_of
 from noyau.measurement.table import Table
+from noyau.omero.runs import measured_name
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.ledgers import UnitBook
+from noyau.pipelines.measure_labels import MeasuredLabels, open_measured
+from noyau.pipelines.measure_publication import publish_measurement
 from noyau.pipelines.picture import draw_overview
+from noyau.pipelines.places import open_source
 from noyau.pipelines.provenance import FORMAT, now, software
+from noyau.pipelines.publication import check_publication
 from noyau.pipelines.report import FrameObjects, measure_frames, median, size_column
+from noyau.pipelines.saving import keep_thumbnail
+from noyau.pipelines.set_publication import publish_sets
 from noyau.pipelines.targets import Item, list_items, remove_leftovers
 from noyau.planning.units import unit_shape
 from noyau.sinks import ResultSink, preflight
-from noyau.sources import open_image
 from noyau.sources.channels import channel_index
-from noyau.sources.labels import LabelSource, open_labels
+from noyau.sources.labels import LabelSource
 
 IMAGE = "image"
 ROOMS = ("tables", "noyau")
@@ -40,39 +46,45 @@ def run(spec: MeasureSpec, context: PipelineContext) -> JobResult:
         NoyauError: any of them; the message names the image and what is wrong.
     """
     context.reporter.stage("prepare")
-    items = list_items(_outside_omero(spec.images), spec.output, context)
-    for item in items:
-        context.reporter.check()
-        _check(spec, item, context)
+    told: list[str] = []
+    items = [item for item in list_items(spec.images, spec.output, context) if _is_ready(spec, item, context, told)]
+    if not items:
+        raise NotFound(f"None of the images has labels '{spec.labels}' to measure.", "Segment or draw nuclei first.")
     book = UnitBook(context.ledger)
     results = []
     for item in items:
         context.reporter.check()
         known = book.finished(IMAGE, str(item.number))
-        result = ImageResult(**known["result"]) if known else _one(spec, item, context)
+        result = ImageResult(**known["result"]) if known else _one(spec, item, context, told)
         if not known:
             book.mark(IMAGE, str(item.number), "result", asdict(result))
         results.append(result)
+    told += publish_sets(measured_name(spec.labels), spec.overwrite, items, results, context)
     return JobResult(
         images=tuple(results),
         nuclei=sum(r.nuclei for r in results),
         median_volume_um3=median_of(results),
+        warnings=tuple(dict.fromkeys(told)),
     )
 
 
 def cleanup(spec: MeasureSpec, context: PipelineContext) -> None:
     """Removes what a failed or cancelled job left beside its images. May be repeated; touches no finished results."""
-    remove_leftovers(spec.images, spec.output, spec.labels, context, ROOMS)
+    remove_leftovers(spec.images, spec.output, spec.labels, context, ROOMS, run=measured_name(spec.labels))
 
 
-def _outside_omero(images: tuple[ImageRef, ...]) -> tuple[ImageRef, ...]:
-    for ref in images:
-        if is_omero(ref.uri):
-            raise InvalidInput(
-                f"{ref.uri} cannot be measured: labels are read beside OME-Zarr images only.",
-                "`noyau segment` measures what it finds in OMERO.",
-            )
-    return images
+def _is_ready(spec: MeasureSpec, item: Item, context: PipelineContext, told: list[str]) -> bool:
+    """Checks an image; one of a set in OMERO that has nothing to measure is left out, and told."""
+    context.reporter.check()
+    try:
+        _check(spec, item, context)
+    except NotFound as error:
+        if not item.container:
+            raise
+        told.append(f"Left out: {error.cause}")
+        context.reporter.log(told[-1], "warning")
+        return False
+    return True
 
 
 def median_of(results: list[ImageResult]) -> float:
@@ -87,29 +99,43 @@ def median_of(results: list[ImageResult]) -> float:
 def _check(spec: MeasureSpec, item: Item, context: PipelineContext) -> None:
     """Refuses what can be known to fail before any image is measured."""
     with (
-        open_image(item.ref, voxel_size=spec.voxel_size, access=context.access) as source,
-        open_labels(item.ref.uri, name=spec.labels, access=context.access) as labels,
+        open_measured(item, spec.labels, context) as labels,
+        open_source(item.ref, context, voxel_size=spec.voxel_size) as source,
     ):
-        _matching(item, source, labels)
+        _matching(item, source, labels.source)
         _voxel_size(item, source)
         _channels(spec, item, source)
     preflight(
         item.target,
         spec.labels,
         access=context.access,
-        image=item.ref.uri,
+        image=item.image,
         overwrite=spec.overwrite,
         job=context.job_id,
         rooms=ROOMS,
     )
+    if item.staged:
+        check_publication(item, measured_name(spec.labels), spec.overwrite, context)
 
 
-def _one(spec: MeasureSpec, item: Item, context: PipelineContext) -> ImageResult:
-    started, reporter = now(), context.reporter
-    with (
-        open_image(item.ref, voxel_size=spec.voxel_size, access=context.access) as source,
-        open_labels(item.ref.uri, name=spec.labels, access=context.access) as labels,
-    ):
+def _one(spec: MeasureSpec, item: Item, context: PipelineContext, told: list[str]) -> ImageResult:
+    """Measures an image; what the user should know is added to `told`."""
+    with open_measured(item, spec.labels, context) as labels:
+        staged = _measure(spec, item, context, labels)
+        if not item.staged:
+            return staged
+        if item.container:
+            keep_thumbnail(spec.labels, item, context)
+        done = publish_measurement(spec, item, staged, labels.rois, context)
+    told += done.told
+    shutil.rmtree(item.target, ignore_errors=True)
+    return done.result
+
+
+def _measure(spec: MeasureSpec, item: Item, context: PipelineContext, measured: MeasuredLabels) -> ImageResult:
+    """Measures an image and writes the results to the item's target."""
+    started, reporter, labels = now(), context.reporter, measured.source
+    with open_source(item.ref, context, voxel_size=spec.voxel_size) as source:
         size = _voxel_size(item, source)
         channels = _channels(spec, item, source)
         frames = _objects(item, labels, context)
@@ -128,12 +154,12 @@ def _one(spec: MeasureSpec, item: Item, context: PipelineContext) -> ImageResult
             spec.labels,
             access=context.access,
             job=context.job_id,
-            image=item.ref.uri,
+            image=item.image,
             overwrite=spec.overwrite,
         )
         sink.write_overview(_picture(source, labels, size, frames[0], table, reporter))
-        document = _provenance(spec, item, context, source, channels, started)
-    return _store(spec, item, context, sink, table, document)
+        document = {**_provenance(spec, item, context, source, channels, started), "labels": measured.origin}
+    return _store(item, context, sink, table, document)
 
 
 def _picture(
@@ -153,7 +179,7 @@ def _picture(
 
 
 def _store(
-    spec: MeasureSpec, item: Item, context: PipelineContext, sink: ResultSink, table: Table, document: dict[str, Any]
+    item: Item, context: PipelineContext, sink: ResultSink, table: Table, document: dict[str, Any]
 ) -> ImageResult:
     sink.write_table(table.columns, {"job": context.job_id})
     sink.write_provenance(document)
@@ -161,7 +187,7 @@ def _store(
     uris = sink.commit()
     return ImageResult(
         uri=item.ref.uri,
-        labels_uri=f"{item.ref.uri.rstrip('/')}/labels/{spec.labels}",
+        labels_uri=item.ref.uri if item.image is None else str(document["labels"]),
         table_uri=uris.csv,
         overview_uri=uris.overview,
         provenance_uri=uris.provenance,

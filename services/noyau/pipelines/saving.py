@@ -39,7 +39,7 @@ def save(
     if known:
         return ImageResult(**known["result"]["result"])
     if item.container:
-        _keep_thumbnail(spec, item, context)
+        keep_thumbnail(spec.labels, item, context)
     done = publish(spec, item, info, staged, context)
     for message in done.told:
         context.reporter.log(message, "warning")
@@ -54,9 +54,9 @@ def saved_messages(item: Item, book: UnitBook) -> list[str]:
     return list(known["result"]["told"]) if known else []
 
 
-def _keep_thumbnail(spec: SegmentSpec, item: Item, context: PipelineContext) -> None:
-    """A small copy of the overview for the figure of the whole set."""
-    picture = Store(item.target).read(f"noyau/{spec.labels}/{OVERVIEW}")
+def keep_thumbnail(name: str, item: Item, context: PipelineContext) -> None:
+    """A small copy of the overview of an image for the figure of the whole set; `name` is that of the labels."""
+    picture = Store(item.target).read(f"noyau/{name}/{OVERVIEW}")
     path: Path = thumbnail_path(item.number, context)
     if picture is not None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ def _segment(spec: SegmentSpec, context: PipelineContext, book: UnitBook, staff:
         context.reporter.check()
         results.append(_one(spec, planned, context, book, staff))
         told += saved_messages(planned.item, book)
-    told += publish_sets(spec, [planned.item for planned in items], results, context)
+    told += publish_sets(spec.labels, spec.overwrite, [planned.item for planned in items], results, context)
     context.reporter.metric("voxels", sum(_voxels(planned) for planned in items))
     return _summary(items, results, told)
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from noyau.domain.errors import PermissionRefused, Unavailable
-from noyau.domain.jobs import ImageResult, SegmentSpec
+from noyau.domain.jobs import ImageResult
 from noyau.domain.omero_uri import OmeroUri, parse_omero
 from noyau.measurement.contact_sheet import contact_sheet
 from noyau.omero.images import wells_of
+from noyau.pipelines.attachments import TRIES
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.omero_sinks import omero_sink
 from noyau.pipelines.places import omero_of
-from noyau.pipelines.publication import TRIES
 from noyau.pipelines.targets import STAGING, Item
 from noyau.sinks.omero import OmeroFile, OmeroSink
 
@@ -29,9 +29,15 @@ def thumbnail_path(number: int, context: PipelineContext) -> Path:
 
 
 def publish_sets(
-    spec: SegmentSpec, items: Sequence[Item], results: Sequence[ImageResult], context: PipelineContext
+    name: str, overwrite: bool, items: Sequence[Item], results: Sequence[ImageResult], context: PipelineContext
 ) -> list[str]:
     """Saves table and figure on every set of the job; may be repeated.
+
+    Args:
+        name: of the results.
+        overwrite: remove earlier results of this name.
+        items, results: the images and what came of them.
+        context: of the job.
 
     Returns:
         what the user should know.
@@ -41,30 +47,32 @@ def publish_sets(
         context.reporter.stage("save")
         rows = [(i, r) for i, r in zip(items, results, strict=True) if i.container == container]
         try:
-            _publish(spec, parse_omero(container), rows, context)
+            stayed = _publish(name, overwrite, parse_omero(container), rows, context)
         except PermissionRefused as error:
             # The results of the images are there; only the summary cannot be attached.
             told.append(f"The summary of {parse_omero(container).title} could not be saved: {error.cause}")
             context.reporter.log(told[-1], "warning")
+        else:
+            told += [stayed] if stayed else []
     return told
 
 
-def _publish(spec: SegmentSpec, uri: OmeroUri, rows: list[Row], context: PipelineContext) -> None:
-    sink = omero_sink(uri, spec.labels, context)
+def _publish(name: str, overwrite: bool, uri: OmeroUri, rows: list[Row], context: PipelineContext) -> str:
+    """Returns a sentence about earlier results that had to stay, else an empty text."""
+    sink = omero_sink(uri, name, context)
     for _ in range(TRIES):
         if sink.begin():
             break
-        _write(sink, spec, uri, rows, context)
+        _write(sink, name, uri, rows, context)
         if sink.is_whole():
             sink.finish(_values(rows))
             break
     else:
         raise Unavailable(f"The summary of {uri} did not arrive completely in OMERO.", "Run the job again.")
-    if spec.overwrite:
-        sink.replace_others()
+    return sink.replace_others() if overwrite else ""
 
 
-def _write(sink: OmeroSink, spec: SegmentSpec, uri: OmeroUri, rows: list[Row], context: PipelineContext) -> None:
+def _write(sink: OmeroSink, name: str, uri: OmeroUri, rows: list[Row], context: PipelineContext) -> None:
     sink.write_table("images", _columns(uri, rows, context))
     pictures = []
     for item, result in rows:
@@ -72,7 +80,7 @@ def _write(sink: OmeroSink, spec: SegmentSpec, uri: OmeroUri, rows: list[Row], c
             title = f"{parse_omero(item.ref.uri).title}: {result.nuclei} nuclei"
             pictures.append((title, thumbnail_path(item.number, context).read_bytes()))
     if pictures:
-        sheet = contact_sheet(pictures, f"{uri.title}, {spec.labels}: {sum(r.nuclei for _, r in rows)} nuclei")
+        sheet = contact_sheet(pictures, f"{uri.title}, {name}: {sum(r.nuclei for _, r in rows)} nuclei")
         sink.write_file(OmeroFile("overview.png", sheet, "image/png"))
 
 

@@ -8,15 +8,16 @@ crops are written with the model's own labels, to be corrected; the folder is a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from noyau.domain.errors import InvalidInput
+from noyau.domain.errors import InvalidInput, NoyauError
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import JobResult, SegmentSpec
 from noyau.domain.model import ModelInfo
+from noyau.domain.omero_uri import is_omero
 from noyau.domain.training_jobs import SuggestSpec
 from noyau.inference.selection import choose as choose_device
 from noyau.pipelines.context import PipelineContext
@@ -29,6 +30,7 @@ from noyau.pipelines.suggest_crops import MOST_CROPS, Crop, crops_of
 from noyau.pipelines.suggest_measure import Judge, from_payload, to_payload
 from noyau.pipelines.suggest_output import Suggestion, SuggestionFolder, name_of
 from noyau.pipelines.suggest_picture import Tile, draw_sheet, draw_tile
+from noyau.pipelines.suggest_publication import check_suggestions, publish_suggestions, remove_suggestions
 from noyau.training.suggestion_choice import choose
 
 JUDGED = "judge"
@@ -48,6 +50,8 @@ def run(spec: SuggestSpec, context: PipelineContext) -> JobResult:
     context.reporter.stage("prepare")
     folder = _folder(spec, context)
     folder.refuse_occupied()
+    if is_omero(spec.output):
+        check_suggestions(spec.output, spec.overwrite, context)
     if spec.count < 1:
         raise InvalidInput(f"{spec.count} suggestions cannot be made.", "Ask for one or more.")
     search = _Search(spec, context, UnitBook(context.ledger))
@@ -69,10 +73,15 @@ def run(spec: SuggestSpec, context: PipelineContext) -> JobResult:
     record = _record(spec, models, len(crops), context.job_id)
     picture = draw_sheet(tiles, f"{len(tiles)} of {len(crops)} worth annotating for {', '.join(m.ref for m in models)}")
     files = folder.finish(suggestions, record, picture)
+    told: tuple[str, ...] = ()
+    if is_omero(spec.output):
+        files, told = publish_suggestions(
+            spec.output, suggestions, record, folder.path, context, overwrite=spec.overwrite
+        )
     return JobResult(
         model=", ".join(m.ref for m in models),
         model_digest=", ".join(m.digest for m in models),
-        warnings=(*search.warnings, *_few(len(chosen), spec.count)),
+        warnings=(*search.warnings, *_few(len(chosen), spec.count), *told),
         files=files,
     )
 
@@ -80,9 +89,16 @@ def run(spec: SuggestSpec, context: PipelineContext) -> JobResult:
 def cleanup(spec: SuggestSpec, context: PipelineContext) -> None:
     """Removes what a failed or cancelled job half wrote."""
     _folder(spec, context).discard()
+    if is_omero(spec.output):
+        with suppress(NoyauError):  # what cannot be reached has nothing that could be taken back
+            places = [one.uri for place in spec.images for one in expand_places(place, context)]
+            remove_suggestions(spec.output, places, context)
 
 
 def _folder(spec: SuggestSpec, context: PipelineContext) -> SuggestionFolder:
+    if is_omero(spec.output):
+        # The folder is the job's own; from there the suggestions go to OMERO.
+        return SuggestionFolder(str(context.workdir / "suggestions"), context.job_id, True, context.access)
     return SuggestionFolder(spec.output, context.job_id, spec.overwrite, context.access)
 
 

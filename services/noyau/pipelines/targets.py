@@ -89,6 +89,7 @@ def remove_leftovers(
     labels: str,
     context: PipelineContext,
     rooms: Collection[str] = ROOMS,
+    run: str | None = None,
 ) -> None:
     """Removes what a failed or cancelled job left beside its images. May be repeated; touches no finished results.
 
@@ -96,17 +97,18 @@ def remove_leftovers(
         images, output, labels: as in the job's spec.
         context: of the job.
         rooms: groups of the targets to look in.
+        run: name of the results in OMERO, where it is not that of the labels.
     """
     with suppress(NoyauError):  # an image that cannot be opened has nothing beside it
         for item in list_items(images, output, context):
             with suppress(NoyauError):
                 if item.staged:
-                    remove_unpublished(item.ref.uri, labels, context)
+                    remove_unpublished(item.ref.uri, run or labels, context)
                 else:
                     remove_staging(item.target, labels, context.job_id, context.access, image=item.image, rooms=rooms)
         for container in {item.container for item in list_items(images, output, context) if item.container}:
             with suppress(NoyauError):
-                remove_unpublished(container, labels, context)
+                remove_unpublished(container, run or labels, context)
 
 
 def _refuse_collisions(items: Collection[Item]) -> None:

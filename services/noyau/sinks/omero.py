@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from noyau.domain.errors import AlreadyExists, NotFound
+from noyau.domain.errors import AlreadyExists, FailedPrecondition, NotFound
 from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import annotating, inventory, label_image, rois, tables
-from noyau.omero.cleaning import remove_run
+from noyau.omero.cleaning import Removed, remove_run
+from noyau.omero.edits import edited_rois
 from noyau.omero.inventory import Belongings
 from noyau.omero.label_image import LabelImage
 from noyau.omero.line import Line
@@ -55,24 +56,37 @@ class OmeroSink:
         self._parent = parent
         self._run = run
         self._check = check
+        self._kept: set[int] = set()
         self._rois: list[int] = []
         self._annotations: list[int] = []
         self._images: list[int] = []
 
     def require_free(self, *, overwrite: bool) -> None:
-        """Refuses where another job's complete results of this name are there, unless they may be replaced."""
-        for run, found in self._belongings().items():
-            if run.name == self._run.name and run.job != self._run.job and found.marker is not None and not overwrite:
+        """Refuses where another job's complete results of this name are there, unless they may be replaced.
+
+        Results that somebody has corrected since are not replaced.
+        """
+        for run, found in self._others().items():
+            if not overwrite:
                 raise AlreadyExists(
                     f"{self._parent.title} has Noyau's results named '{run.name}' already (job {run.job}).",
                     "Choose another name with --labels, or replace them with --overwrite.",
+                )
+            what = f"looking for corrections at {self._parent.title}"
+            edited = self._session.call(partial(edited_rois, rois=found.rois), what)
+            if edited:
+                raise AlreadyExists(
+                    f"Somebody has changed {len(edited)} of the ROIs of '{run.name}' at {self._parent.title} "
+                    f"(job {run.job}); replacing them would lose that.",
+                    "Choose another name with --labels, or give the changes up: "
+                    f"noyau omero clean {self._parent} --edited",
                 )
 
     def begin(self) -> bool:
         """Removes leftovers of an interrupted attempt; True where an earlier attempt was complete."""
         if self._own().marker is not None:
             return True
-        self._remove([self._run])
+        self._kept = set(self._remove([self._run]).kept)
         self._rois, self._annotations, self._images = [], [], []
         return False
 
@@ -117,7 +131,8 @@ class OmeroSink:
     def is_whole(self) -> bool:
         """Whether everything that was written is there exactly once, and nothing else of this run."""
         found = self._own()
-        there = (found.rois, found.annotations, found.images, found.files)
+        rois = tuple(sorted(set(found.rois) - self._kept))
+        there = (rois, found.annotations, found.images, found.files)
         return there == (*(tuple(sorted(ids)) for ids in (self._rois, self._annotations, self._images)), ())
 
     def finish(self, values: Mapping[str, str]) -> int:
@@ -146,11 +161,23 @@ class OmeroSink:
         what = f"reading the results of {self._parent.title}"
         return number, self._session.call(lambda line: annotating.map_values(line, number), what)
 
-    def replace_others(self) -> None:
-        """Removes what other jobs wrote completely under this name. To be called when this run is complete."""
-        others = self._belongings().items()
-        same = [run for run, found in others if found.marker and run.name == self._run.name and run != self._run]
-        self._remove(same)
+    def replace_others(self) -> str:
+        """Removes what other jobs wrote completely under this name. To be called when this run is complete.
+
+        Returns:
+            a sentence about what had to stay, else an empty text.
+        """
+        try:
+            kept = self._remove(self._others()).kept
+        except FailedPrecondition as error:
+            return f"Earlier results at {self._parent.title} had to stay: {error.cause}"
+        if not kept:
+            return ""
+        return f"{len(kept)} ROIs of earlier results at {self._parent.title} were changed by hand and stay."
+
+    def is_complete(self) -> bool:
+        """Whether this run is marked complete."""
+        return self._own().marker is not None
 
     def abort(self) -> None:
         """Removes what was written, unless it is complete."""
@@ -164,10 +191,18 @@ class OmeroSink:
     def _own(self) -> Belongings:
         return self._belongings().get(self._run, Belongings())
 
-    def _remove(self, runs: Iterable[Run]) -> None:
+    def _others(self) -> dict[Run, Belongings]:
+        """Complete results of this name by other jobs."""
+        found = self._belongings().items()
+        return {run: own for run, own in found if own.marker and run.name == self._run.name and run != self._run}
+
+    def _remove(self, runs: Iterable[Run]) -> Removed:
+        objects, kept = 0, tuple[int, ...]()
         for run in runs:
             work = partial(remove_run, parent=self._parent, run=run)
-            self._session.call(work, f"removing the results of job {run.job} from {self._parent.title}")
+            done = self._session.call(work, f"removing the results of job {run.job} from {self._parent.title}")
+            objects, kept = objects + done.objects, (*kept, *done.kept)
+        return Removed(objects, kept)
 
     def _batches(self, objects: Iterable[ObjectCrop], kind: Kind) -> Iterator[list[tuple[int, Any]]]:
         """ROIs that are not saved yet with their labels, in batches limited in number and bytes."""

@@ -25,6 +25,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from noyau.config_auth import AuthSettings
 from noyau.config_mistakes import Given, Mistake, of_validation, refuse, unknown_variables
 from noyau.config_omero import OmeroServerSettings
 from noyau.config_operations import LogSettings, MetricsSettings, TraceSettings
@@ -88,7 +89,7 @@ class ListenSettings(Section):
     )
     insecure: bool = Field(
         default=False,
-        description="Allow an address beyond this machine without TLS. Anyone who reaches it may run jobs.",
+        description="Allow an address beyond this machine without TLS or proofs. Anyone who reaches it may run jobs.",
     )
     message_mib: int = Field(
         default=64, ge=1, le=1024, description="Largest crop in a preview or inference request, MiB."
@@ -96,7 +97,17 @@ class ListenSettings(Section):
     concurrent_calls: int = Field(
         default=512, ge=1, description="Calls (streams included) served at once; more are refused."
     )
+    request_seconds: float = Field(
+        default=60.0, gt=0, description="Time in which a message of a request has to arrive, once its call is open."
+    )
     drain_seconds: float = Field(default=5.0, ge=0, description="Time that running calls get when the service stops.")
+
+
+class GroupQuota(Section):
+    """Limits of one group, instead of those that all groups have. Without a number there is none."""
+
+    running: int | None = Field(default=None, ge=1, description="Jobs that run at once.")
+    queued: int | None = Field(default=None, ge=1, description="Jobs that may wait.")
 
 
 class JobSettings(Section):
@@ -126,6 +137,7 @@ class JobSettings(Section):
     )
     running_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that run at once.")
     queued_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that may wait.")
+    groups: dict[str, GroupQuota] = Field(default_factory=dict, description="Limits of single groups by name.")
     keep_days: float | None = Field(
         default=None, gt=0, description="Days after which ended jobs are forgotten; their results stay. Default: never."
     )
@@ -156,6 +168,10 @@ class LimitSettings(Section):
     images: int = Field(default=10_000, ge=1, description="Image references in one job.")
     archive_mib: int = Field(default=2048, ge=1, description="Largest model archive that is taken, MiB.")
     previews_waiting: int = Field(default=8, ge=0, description="Previews that may wait for the one that runs.")
+    calls_per_minute: int | None = Field(
+        default=6000, ge=1, description="Calls of one caller; of one address where callers prove nothing."
+    )
+    calls_at_once: int | None = Field(default=256, ge=1, description="Open calls of one caller, streams included.")
 
 
 class Settings(Section):
@@ -180,6 +196,7 @@ class Settings(Section):
     listen: ListenSettings = ListenSettings()
     jobs: JobSettings = JobSettings()
     access: AccessSettings = AccessSettings()
+    auth: AuthSettings = AuthSettings()
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -192,6 +209,11 @@ class Settings(Section):
     def database_url(self) -> str:
         """SQLAlchemy URL of the job store."""
         return self.jobs.database or f"sqlite:///{self.state_dir / 'jobs.sqlite'}"
+
+    @property
+    def asks_callers(self) -> bool:
+        """Whether callers have to prove who they are."""
+        return self.auth.required or self.auth.tokens.issuer is not None or self.listen.tls_client_ca is not None
 
 
 class _Environment(EnvSettingsSource):
@@ -223,7 +245,10 @@ class _Reader(Settings, BaseSettings):
 
 
 # Variables of the commands, which are no settings of the service.
-_OTHER_VARIABLES = ("NOYAU_CONFIG", "NOYAU_SERVER", "NOYAU_TLS_CA")
+_OTHER_VARIABLES = (
+    "NOYAU_CONFIG", "NOYAU_SERVER", "NOYAU_TLS_CA", "NOYAU_TLS_CERTIFICATE", "NOYAU_TLS_KEY", "NOYAU_TOKEN",
+    "NOYAU_TOKEN_FILE",
+)  # fmt: skip
 
 
 def load_settings(file: Path | None = None, **overrides: Any) -> Settings:

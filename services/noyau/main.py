@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from noyau.api.binding import Binding
+from noyau.api.open_files import allow_many
 from noyau.api.preflight import Checks
 from noyau.api.server import ApiServer, Services
 from noyau.api.sidecar import Sidecar
@@ -22,7 +22,7 @@ from noyau.domain.tracing import Tracer
 from noyau.jobs.config import WorkerConfig
 from noyau.jobs.forgetting import Forgetter
 from noyau.jobs.listing import JobFilter
-from noyau.jobs.settings import JobLimits, JobTimes
+from noyau.jobs.settings import JobTimes
 from noyau.jobs.store import JobStore
 from noyau.jobs.supervisor import Supervisor
 from noyau.omero.desk import OmeroDesk
@@ -33,6 +33,7 @@ from noyau.operations.service_figures import RpcFigures, WorkerFigures, new_regi
 from noyau.operations.starting import check_start
 from noyau.operations.traces import build_tracer
 from noyau.wiring import access_policy, check_device, model_desk, omero_gateway
+from noyau.wiring_auth import binding_of, job_limits, protection
 
 HANDLERS = "noyau.handlers:build_handlers"
 PREVIEWS = "noyau.handlers:build_preview"
@@ -87,12 +88,13 @@ class Service:
     async def _start(self) -> None:
         settings = self._settings
         listen = settings.listen
-        binding = Binding(listen.address, listen.tls_certificate, listen.tls_key, listen.tls_client_ca, listen.insecure)
+        binding = binding_of(settings)
         settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        limits = JobLimits(settings.jobs.running_per_group, settings.jobs.queued_per_group)
+        limits = job_limits(settings)
         self._store = await asyncio.to_thread(JobStore.open, settings.database_url, limits)
         models = model_desk(settings)
         omero = omero_gateway(settings)
+        desk = OmeroDesk(omero) if omero else None
         self._previews = Sidecar(PREVIEWS, settings_to_json(settings), settings.limits.previews_waiting)
         checks = Checks(
             models, access_policy(settings), check_device, settings.limits.images, settings.limits.tile_voxels
@@ -100,13 +102,14 @@ class Service:
         registry = new_registry()
         self._tracer = build_tracer(settings.traces, "coordinator")
         self._api = ApiServer(
-            Services(self._store, models, self._previews, checks, OmeroDesk(omero) if omero else None),
+            Services(self._store, models, self._previews, checks, desk),
             binding,
             crop_bytes=listen.message_mib * 2**20,
             concurrent_calls=listen.concurrent_calls,
             archive_bytes=settings.limits.archive_mib * 2**20,
             seen=RpcFigures(registry).seen,
             before=(Tracing(self._tracer),),
+            protection=protection(settings, self._store, desk),
         )
         config = WorkerConfig(
             database=settings.database_url,
@@ -209,6 +212,7 @@ async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     await asyncio.to_thread(check_start, settings)
+    allow_many()
     service = Service(settings)
     await service.start()
     try:

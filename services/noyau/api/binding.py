@@ -1,4 +1,5 @@
-"""Where the server listens, and what that takes: beyond this machine only with TLS or an explicit word."""
+"""Where the server listens, and what that takes: beyond this machine only with TLS and proofs of who calls, or with an
+explicit word."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ class Binding:
         address: `host:port`, `[v6]:port`, or `unix:/path`. Port 0 picks a free one.
         certificate, key: PEM files of the server; both or none.
         client_ca: PEM file; with it only clients with a certificate of that authority are let in.
-        insecure: allow an address beyond this machine without TLS.
+        insecure: allow an address beyond this machine without TLS, or without proofs.
+        asks_callers: callers have to prove who they are; with a `client_ca` they do anyway.
     """
 
     address: str
@@ -27,16 +29,25 @@ class Binding:
     key: Path | None = None
     client_ca: Path | None = None
     insecure: bool = False
+    asks_callers: bool = False
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise InvalidInput("TLS needs a certificate and a key; one is missing.", "Give both, or none.")
         if self.client_ca is not None and self.certificate is None:
             raise InvalidInput("Client certificates need a server certificate.", "Give certificate and key as well.")
-        if not (self.is_local or self.certificate is not None or self.insecure):
+        if self.is_local or self.insecure:
+            return
+        if self.certificate is None:
             raise FailedPrecondition(
                 f"{self.address} can be reached from other machines, and nothing would protect it.",
                 "Give a TLS certificate and key, listen on 127.0.0.1, or insist with --insecure.",
+            )
+        if not (self.asks_callers or self.client_ca is not None):
+            raise FailedPrecondition(
+                f"{self.address} can be reached from other machines, and anyone there could run jobs.",
+                "Let callers prove who they are (tokens: `auth.tokens`, certificates: --tls-client-ca, OMERO sessions: "
+                "`auth.required`), listen on 127.0.0.1, or insist with --insecure.",
             )
 
     @property

@@ -1,28 +1,74 @@
-"""The one place where errors become gRPC statuses: an interceptor around every call."""
+"""What happens around every call: the caller is made out, errors become gRPC statuses, and it is written down.
+
+This interceptor is the one place for all of it. A call goes this way: the gate tells who calls, before any of the
+request is read; the caller's allowance is looked at; the request is read, within a time; the servicer answers. Then
+one line is logged and, where it concerns jobs or models, one is added to the audit log.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError
 
-from noyau.api.wire.errors import detail_metadata, status_code, status_message
-from noyau.domain.errors import InternalError, InvalidInput, NoyauError
+from noyau.api.audit import AuditLog, entry_of
+from noyau.api.call import Call
+from noyau.api.gate import Gate
+from noyau.api.rates import Rates, host_of
+from noyau.api.receiving import in_time, lenient, the_only
+from noyau.api.wire.errors import detail_metadata, retry_metadata, status_code, status_message
+from noyau.domain.errors import InternalError, NoyauError, Unauthenticated
+from noyau.domain.principal import Principal
 
 Seen: TypeAlias = Callable[[str, str, float], None]
 """Told of every call that has ended: method, gRPC status, seconds."""
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-class _Malformed:
-    """Stands for a request that is not a message of the expected type."""
+@dataclass(frozen=True)
+class Protection:
+    """What a service does about callers.
+
+    Attributes:
+        gate: tells who calls; by default everybody may do everything.
+        rates: how much one caller may ask.
+        audit: where it is written down; None writes nothing.
+        request_seconds: how long one message of a request may take to arrive.
+    """
+
+    gate: Gate = field(default_factory=Gate)
+    rates: Rates = field(default_factory=Rates)
+    audit: AuditLog | None = None
+    request_seconds: float = 60.0
+
+    def close(self) -> None:
+        """Ends the gate's threads and closes the audit log."""
+        self.gate.close()
+        if self.audit is not None:
+            self.audit.close()
+
+
+@dataclass
+class _Passage:
+    """One call while it is served: what the lines about it need to know."""
+
+    method: str
+    context: Any
+    started: float = field(default_factory=time.monotonic)
+    caller: Principal | None = None
+    request: Any = None
+    answer: Any = None
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self.started, 4)
 
 
 class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic for the type checker only
@@ -32,9 +78,10 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
     number, the traceback goes to the log only.
     """
 
-    def __init__(self, seen: Seen = lambda method, code, seconds: None) -> None:
+    def __init__(self, seen: Seen = lambda method, code, seconds: None, protection: Protection | None = None) -> None:
         self._log = structlog.get_logger("noyau.api")
         self._seen = seen
+        self._protection = protection or Protection()
 
     async def intercept_service(
         self,
@@ -46,103 +93,96 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
         if handler is None or not ours:
             # Unknown methods, health and reflection, which have their own ways.
             return handler
-        method = handler_call_details.method
-        parse = _lenient(handler.request_deserializer)
+        method, many = handler_call_details.method, bool(handler.request_streaming)
+        parse = lenient(handler.request_deserializer)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                self._stream(method, handler.unary_stream), parse, handler.response_serializer
-            )
-        if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(
-                self._unary(method, handler.stream_unary, _all_parsed), parse, handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            self._unary(method, handler.unary_unary), parse, handler.response_serializer
+            behaviour = handler.stream_stream if many else handler.unary_stream
+            serve = self._stream(method, behaviour, many)
+            return grpc.stream_stream_rpc_method_handler(serve, parse, handler.response_serializer)
+        behaviour = handler.stream_unary if many else handler.unary_unary
+        return grpc.stream_unary_rpc_method_handler(
+            self._unary(method, behaviour, many), parse, handler.response_serializer
         )
 
     def _unary(
-        self, method: str, behaviour: Callable[..., Awaitable[Any]], parsed: Callable[[Any], Any] | None = None
+        self, method: str, behaviour: Callable[..., Awaitable[Any]], many: bool
     ) -> Callable[..., Awaitable[Any]]:
-        """A call with one answer; `parsed` looks at its request, or at its stream of requests."""
+        """A call with one answer."""
 
-        async def call(request: Any, context: Context) -> Any:
-            started = time.monotonic()
+        async def serve(_: Any, context: Context) -> Any:
+            passage = _Passage(method, context)
             try:
-                answer = await behaviour((parsed or _parsed)(request), context)
+                caller = passage.caller = await self._protection.gate.admit(method, context)
+                with self._protection.rates.one_call(caller.name or host_of(context.peer())):
+                    passage.request = await self._received(context, many)
+                    passage.answer = await behaviour(passage.request, Call(context, caller))
             except BaseException as error:
-                await self._fail(method, started, error, context)
+                await self._fail(passage, error)
                 raise
-            self._log.debug("call", method=method, status="OK", seconds=round(time.monotonic() - started, 4))
-            self._seen(method, "OK", time.monotonic() - started)
-            return answer
+            self._ended(passage, "OK")
+            return passage.answer
 
-        return call
+        return serve
 
     def _stream(
-        self, method: str, behaviour: Callable[..., AsyncGenerator[Any, None]]
+        self, method: str, behaviour: Callable[..., AsyncGenerator[Any, None]], many: bool
     ) -> Callable[..., AsyncGenerator[Any, None]]:
-        async def call(request: Any, context: Context) -> AsyncGenerator[Any, None]:
-            started = time.monotonic()
+        """A call with many answers."""
+
+        async def serve(_: Any, context: Context) -> AsyncGenerator[Any, None]:
+            passage = _Passage(method, context)
             try:
-                async with aclosing(behaviour(_parsed(request), context)) as answers:
-                    async for answer in answers:
-                        yield answer
+                caller = passage.caller = await self._protection.gate.admit(method, context)
+                with self._protection.rates.one_call(caller.name or host_of(context.peer())):
+                    passage.request = await self._received(context, many)
+                    async with aclosing(behaviour(passage.request, Call(context, caller))) as answers:
+                        async for answer in answers:
+                            _refuse_expired(caller)
+                            yield answer
             except BaseException as error:
-                await self._fail(method, started, error, context)
+                await self._fail(passage, error)
                 raise
-            self._log.debug("stream", method=method, status="OK", seconds=round(time.monotonic() - started, 4))
-            self._seen(method, "OK", time.monotonic() - started)
+            self._ended(passage, "OK")
 
-        return call
+        return serve
 
-    async def _fail(self, method: str, started: float, error: BaseException, context: Context) -> None:
+    async def _received(self, context: Context, many: bool) -> Any:
+        seconds = self._protection.request_seconds
+        return in_time(context, seconds) if many else await the_only(context, seconds)
+
+    async def _fail(self, passage: _Passage, error: BaseException) -> None:
         """Ends the call with the status of `error`; returns where the error has to travel on as it is."""
-        seconds = round(time.monotonic() - started, 4)
         if isinstance(error, asyncio.CancelledError | GeneratorExit | grpc.aio.AbortError):
             # The client went away or its deadline passed, or the call was ended on purpose already.
-            self._log.debug("call", method=method, status="CANCELLED", seconds=seconds)
-            self._seen(method, "CANCELLED", seconds)
+            self._ended(passage, "CANCELLED")
             return
         if not isinstance(error, Exception):
             return
         incident = ""
         if isinstance(error, NoyauError):
             told = error
-            self._log.info("call", method=method, status=told.kind.value, seconds=seconds, cause=told.cause)
+            self._ended(passage, told.kind.value, cause=told.cause)
         else:
             incident = uuid.uuid4().hex[:12]
             told = InternalError(
                 f"The service failed unexpectedly (incident {incident}).",
                 "Tell its operator the number; the log of the service has the details.",
             )
-            self._log.error("call", method=method, status="INTERNAL", incident=incident, exc_info=error)
-        self._seen(method, told.kind.value, seconds)
-        await context.abort(status_code(told), status_message(told), detail_metadata(told, incident))
+            self._ended(passage, "INTERNAL", incident=incident, exc_info=error)
+        metadata = (*detail_metadata(told, incident), *retry_metadata(told))
+        await passage.context.abort(status_code(told), status_message(told), metadata)
+
+    def _ended(self, passage: _Passage, status: str, **more: Any) -> None:
+        write = self._log.error if "incident" in more else self._log.info if "cause" in more else self._log.debug
+        write("call", method=passage.method, status=status, seconds=passage.seconds, **more)
+        self._seen(passage.method, status, passage.seconds)
+        audit = self._protection.audit
+        if audit is not None and audit.wants(passage.method, status):
+            peer = passage.context.peer()
+            audit.write(entry_of(passage.method, status, passage.caller, peer, passage.request, passage.answer))
 
 
-def _lenient(parse: Callable[[bytes], Any] | None) -> Callable[[bytes], Any] | None:
-    """A parser that does not raise: gRPC would answer UNKNOWN, and the caller should be told INVALID_ARGUMENT."""
-    if parse is None:
-        return None
-
-    def attempt(data: bytes) -> Any:
-        try:
-            return parse(data)
-        except DecodeError:
-            return _Malformed()
-
-    return attempt
-
-
-def _parsed(request: Any) -> Any:
-    if isinstance(request, _Malformed):
-        raise InvalidInput(
-            "The request is not a message of the type that this call takes.",
-            "Generate the client from the .proto files of this version.",
-        )
-    return request
-
-
-async def _all_parsed(requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
-    async for request in requests:
-        yield _parsed(request)
+def _refuse_expired(caller: Principal) -> None:
+    """A stream may outlast the proof that opened it; it ends with its first answer after that."""
+    if caller.expires is not None and time.time() > caller.expires:
+        raise Unauthenticated("The token has expired.", "Watch again from the last number with a new token.")

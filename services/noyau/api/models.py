@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from noyau.api.call import Call
 from noyau.api.callers import certified_name
 from noyau.api.identities import identify
 from noyau.api.ports import Desk, ModelDesk
@@ -56,6 +57,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def Register(
         self, request: models_pb2.RegisterModelRequest, context: Any
     ) -> models_pb2.RegisterModelResponse:
+        _require_operator(context)
         if not request.path:
             raise InvalidInput("The request names no package.", "Give the path of a folder or an archive.")
         options = await self._options(request.registration, context)
@@ -65,6 +67,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def Upload(
         self, request_iterator: AsyncIterator[models_pb2.UploadModelRequest], context: Any
     ) -> models_pb2.UploadModelResponse:
+        _require_operator(context)
         with self._models.scratch() as folder:
             archive = folder / "upload.zip"
             header = await receive(request_iterator, archive, self._archive_bytes, self._threads)
@@ -89,6 +92,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def SetAlias(
         self, request: models_pb2.SetModelAliasRequest, context: Any
     ) -> models_pb2.SetModelAliasResponse:
+        _require_operator(context)
         name, by = _named(request.name), await self._caller(context, request.by)
         if not request.version:
             await self._threads.run(self._models.drop_alias, name, request.alias, by)
@@ -99,11 +103,13 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     async def Rollback(
         self, request: models_pb2.RollbackModelRequest, context: Any
     ) -> models_pb2.RollbackModelResponse:
+        _require_operator(context)
         name, by = _named(request.name), await self._caller(context, request.by)
         entry = await self._threads.run(self._models.rollback, name, request.alias or PRODUCTION, by)
         return models_pb2.RollbackModelResponse(model=entry_to_wire(entry))
 
     async def Remove(self, request: models_pb2.RemoveModelRequest, context: Any) -> models_pb2.RemoveModelResponse:
+        _require_operator(context)
         by = await self._caller(context, request.by)
         info = await self._threads.run(self._models.remove, _named(request.model), by)
         return models_pb2.RemoveModelResponse(model=model_to_wire(info))
@@ -112,11 +118,15 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         options = options_from_wire(message)
         return replace(options, by=await self._caller(context, options.by))
 
-    async def _caller(self, context: Any, claimed: str) -> str:
-        """Who calls: as OMERO or a certificate says, else as the caller says."""
-        metadata = context.invocation_metadata()
-        found = await self._threads.run(identify, self._omero, metadata, claimed, "")
-        return found.owner if found.confirmed else certified_name(context) or claimed
+    async def _caller(self, context: Call, claimed: str) -> str:
+        """Who calls, as was proven; in an open service as OMERO, a certificate or the caller says."""
+        found = await self._threads.run(identify, self._omero, context, claimed, "")
+        confirmed = found.confirmed or context.caller.is_proven
+        return found.owner if confirmed else certified_name(context) or claimed
+
+
+def _require_operator(context: Call) -> None:
+    context.caller.require_operator("change the registry of models")
 
 
 def _named(model: str) -> str:

@@ -13,7 +13,7 @@ from grpc_health.v1.health import aio as health  # type: ignore[attr-defined]
 from grpc_reflection.v1alpha import reflection
 
 from noyau.api.binding import Binding
-from noyau.api.guard import Guard, Seen
+from noyau.api.guard import Guard, Protection, Seen
 from noyau.api.inference import InferenceServicer
 from noyau.api.jobs import JobServicer
 from noyau.api.models import ModelServicer
@@ -25,6 +25,7 @@ from noyau.v1 import jobs_pb2, jobs_pb2_grpc, models_pb2, models_pb2_grpc, previ
 
 # What a crop of the largest size needs beside its pixels; typed contents of small tensors fit as well.
 MESSAGE_OVERHEAD = 2**20
+METADATA_BYTES = 64 * 2**10
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class ApiServer:
         concurrent_calls: calls served at once; more are refused with RESOURCE_EXHAUSTED.
         seen: told of every call that has ended.
         before: interceptors outside of the one that maps errors.
+        protection: what is done about callers; the server closes it. By default everybody may do everything.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class ApiServer:
         archive_bytes: int = 2 * 2**30,
         seen: Seen | None = None,
         before: Sequence[Any] = (),
+        protection: Protection | None = None,
     ) -> None:
+        self._protection = protection or Protection()
         self._threads = Threads()
         self._draining = asyncio.Event()
         self._health = health.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*before, Guard(seen) if seen else Guard()],
+            interceptors=[*before, Guard(seen or (lambda *_: None), self._protection)],
             maximum_concurrent_rpcs=concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", crop_bytes + MESSAGE_OVERHEAD),
@@ -74,6 +78,11 @@ class ApiServer:
                 ("grpc.max_send_message_length", -1),
                 # Two services must not share a port by accident.
                 ("grpc.so_reuseport", 0),
+                # Names and proofs of callers fit; a header of megabytes does not.
+                ("grpc.max_metadata_size", METADATA_BYTES),
+                ("grpc.absolute_max_metadata_size", METADATA_BYTES),
+                # A connection that does not finish its handshake in this time is closed; by default it is two minutes.
+                ("grpc.server_handshake_timeout_ms", 20_000),
                 # A client that vanished without a word is noticed, and its streams end.
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.keepalive_timeout_ms", 10_000),
@@ -86,7 +95,9 @@ class ApiServer:
 
     def _register(self, services: Services, crop_bytes: int, archive_bytes: int) -> tuple[str, ...]:
         server: Any = self._server
-        jobs = JobServicer(services.jobs, services.preflight, self._threads, self._draining, services.desk)
+        jobs = JobServicer(
+            services.jobs, services.models, services.preflight, self._threads, self._draining, services.desk
+        )
         jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
         models = ModelServicer(services.models, self._threads, archive_bytes, services.desk)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
@@ -121,3 +132,4 @@ class ApiServer:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
         self._threads.close()
+        self._protection.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -9,13 +11,14 @@ from typing import Any, Self, TypeVar
 import grpc
 import numpy as np
 
-from noyau.api.wire.errors import error_from_rpc
+from noyau.api.wire.errors import error_from_rpc, seconds_to_wait
 from noyau.api.wire.images import voxel_size_to_wire
 from noyau.api.wire.jobs import job_from_wire, state_to_wire
 from noyau.api.wire.pixels import pixels_from_wire, pixels_to_wire
 from noyau.api.wire.specs import spec_to_wire
 from noyau.client.model_calls import ModelCalls
-from noyau.client.security import Security, session_metadata
+from noyau.client.proofs import Proofs, TokenSource
+from noyau.client.security import Security
 from noyau.client.tracing import ClientTracing
 from noyau.client.watching import Watcher
 from noyau.domain.errors import InternalError, InvalidInput, error_from_kind
@@ -26,6 +29,10 @@ from noyau.domain.tracing import SilentTracer, Tracer
 from noyau.v1 import jobs_pb2, jobs_pb2_grpc, models_pb2_grpc, preview_pb2, preview_pb2_grpc
 
 Answer = TypeVar("Answer")
+
+# A service that is asked too often says when to come back.
+ATTEMPTS = 5
+LONGEST_WAIT = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Client:
             the trace that the calling program is in.
         omero: alias of an OMERO server and the key of the caller's session there; jobs are then that user's. It is
             sent with every call, so a service on another machine must be reached by TLS.
+        token: a bearer token, or a function that gives the one of the moment (`TokenFile`); the same holds for it.
     """
 
     def __init__(
@@ -74,15 +82,16 @@ class Client:
         preview_timeout: float = 600.0,
         tracer: Tracer | None = None,
         omero: tuple[str, str] | None = None,
+        token: str | TokenSource | None = None,
     ) -> None:
         self.target = target
-        self._metadata = session_metadata(omero, target, security or Security())
+        self._proofs = Proofs(target, security or Security(), omero, token)
         self._timeout = timeout
         self._preview_timeout = preview_timeout
         channel = (security or Security()).channel(target)
         self._channel = grpc.intercept_channel(channel, ClientTracing(tracer or SilentTracer()))
         self._jobs = jobs_pb2_grpc.JobServiceStub(self._channel)
-        self._registry = ModelCalls(models_pb2_grpc.ModelServiceStub(self._channel), target, self._call)
+        self._registry = ModelCalls(models_pb2_grpc.ModelServiceStub(self._channel), target, self._call, self._proofs)
         self._previews = preview_pb2_grpc.PreviewServiceStub(self._channel)
 
     def close(self) -> None:
@@ -144,7 +153,7 @@ class Client:
             follow: False ends after the events that exist now.
             patience: how long to try to reach a service that does not answer.
         """
-        return Watcher(self._jobs, self.target, patience).events(job_id, after, follow)
+        return Watcher(self._jobs, self.target, patience, self._proofs).events(job_id, after, follow)
 
     def wait(self, job_id: str, on_event: Callable[[Event], None] = lambda event: None) -> Job:
         """Watches the job to its end and returns it, whatever the end is."""
@@ -211,10 +220,18 @@ class Client:
         )
 
     def _call(self, method: Callable[..., Answer], request: Any, timeout: float | None = None) -> Answer:
-        try:
-            return method(request, timeout=timeout or self._timeout, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise error_from_rpc(error, self.target) from error
+        """Makes a call; where the service asks for patience, again after it, unless the request is a stream."""
+        for attempt in range(ATTEMPTS):
+            try:
+                return method(request, timeout=timeout or self._timeout, metadata=self._proofs())
+            except grpc.RpcError as error:
+                wait = seconds_to_wait(error)
+                again = wait is not None and wait <= LONGEST_WAIT and attempt < ATTEMPTS - 1
+                if wait is None or not again or isinstance(request, Iterator):
+                    raise error_from_rpc(error, self.target) from error
+                # Not all callers that were told to wait should come back in the same moment.
+                time.sleep(wait * random.uniform(1.0, 1.5))
+        raise InternalError("A call was neither answered nor refused.")
 
 
 def result_of(job: Job) -> JobResult:

@@ -8,6 +8,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from noyau.api.wire.errors import error_from_rpc
+from noyau.client.proofs import Proofs, TokenSource
 from noyau.client.security import Security
 from noyau.oip import open_inference_pb2, open_inference_pb2_grpc
 
@@ -20,18 +21,19 @@ class ServerState:
     version: str
 
 
-def ask(target: str, security: Security, seconds: float) -> ServerState:
+def ask(target: str, security: Security, seconds: float, token: TokenSource | None = None) -> ServerState:
     """Asks the health service and for the version.
 
     Raises:
         Unavailable, DeadlineExceeded: nobody answers there, within `seconds` per call.
         NoyauError: what else the service says, e.g. that the caller may not ask.
     """
+    proofs = Proofs(target, security, token=token)
     with security.channel(target) as channel:
         try:
             serving = _check(channel, seconds)
             stub = open_inference_pb2_grpc.GRPCInferenceServiceStub(channel)
-            about = stub.ServerMetadata(open_inference_pb2.ServerMetadataRequest(), timeout=seconds)
+            about = stub.ServerMetadata(open_inference_pb2.ServerMetadataRequest(), timeout=seconds, metadata=proofs())
         except grpc.RpcError as error:
             raise error_from_rpc(error, target) from error
     return ServerState(serving, about.version)

@@ -19,6 +19,7 @@ from noyau.api.wire.catalogue import (
 )
 from noyau.api.wire.errors import error_from_rpc
 from noyau.api.wire.models import model_from_wire
+from noyau.client.proofs import Proofs
 from noyau.domain.catalogue import PRODUCTION, Catalogue, ModelEntry, ModelEvent, ModelScore
 from noyau.domain.errors import AlreadyExists, NotFound
 from noyau.domain.model import ModelInfo
@@ -38,12 +39,16 @@ class ModelCalls:
         stub: the service.
         target: its address, for error texts.
         call: makes one call, with a request and a timeout in seconds.
+        proofs: metadata of a call that is made without it.
     """
 
-    def __init__(self, stub: models_pb2_grpc.ModelServiceStub, target: str, call: Callable[..., Any]) -> None:
+    def __init__(
+        self, stub: models_pb2_grpc.ModelServiceStub, target: str, call: Callable[..., Any], proofs: Proofs
+    ) -> None:
         self._models = stub
         self._target = target
         self._call = call
+        self._proofs = proofs
 
     def catalogue(self) -> Catalogue:
         """All models with what is known of them, and what is wrong with the others."""
@@ -82,7 +87,9 @@ class ModelCalls:
             raise AlreadyExists(f"The archive '{archive}' is there already.", "Give --overwrite to replace it.")
         info = self.entry(ref).info
         beside = archive.with_name(f".{archive.name}.{uuid4().hex}.partial")
-        call: Any = self._models.Export(models_pb2.ExportModelRequest(model=info.ref), timeout=SLOW_SECONDS)
+        call: Any = self._models.Export(
+            models_pb2.ExportModelRequest(model=info.ref), timeout=SLOW_SECONDS, metadata=self._proofs()
+        )
         try:
             with beside.open("wb") as file:
                 for part in call:

@@ -1,4 +1,4 @@
-"""How a client proves that it talks to the right service, and to the service who it is."""
+"""How a client proves that it talks to the right service, and with a certificate to the service who it is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import grpc
 
-from noyau.api.identities import SERVER_KEY, SESSION_KEY
 from noyau.domain.errors import InvalidInput, NotFound
 
 # Answers may be eight times as large as the crop that was sent; the service limits what it takes by itself.
@@ -52,36 +51,6 @@ class Security:
             return grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
         credentials = grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.certificate))
         return grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
-
-
-def session_metadata(
-    omero: tuple[str, str] | None, target: str, security: Security
-) -> tuple[tuple[str, str], ...] | None:
-    """Metadata of calls that prove who the caller is.
-
-    Args:
-        omero: alias of an OMERO server, and the key of the caller's session there; None sends nothing.
-        target: where the calls go.
-        security: of the channel.
-
-    Raises:
-        InvalidInput: whoever sees the key has the session, and nothing would hide it on the way.
-    """
-    if omero is None:
-        return None
-    if not (security.is_encrypted or is_local(target)):
-        raise InvalidInput(
-            f"The key of an OMERO session would travel openly to {target}.",
-            "Use TLS (--tls-ca), or a service on this machine.",
-        )
-    alias, key = omero
-    return ((SERVER_KEY, alias), (SESSION_KEY, key))
-
-
-def is_local(target: str) -> bool:
-    """Whether a channel to `target` does not leave this machine."""
-    host = target.rpartition(":")[0].strip("[]")
-    return target.startswith("unix:") or host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _read(path: Path | None) -> bytes | None:

@@ -125,6 +125,7 @@ def private_settings(folder: Path, workers: int) -> Settings:
     """The user's settings with what is different for a private service: it may touch what the user may touch."""
     from noyau.commands.logins import Logins
     from noyau.config import MetricsSettings, load_settings
+    from noyau.config_auth import AuthSettings
 
     given = load_settings()
     socket = folder / "noyau.sock"
@@ -143,6 +144,8 @@ def private_settings(folder: Path, workers: int) -> Settings:
             ),
             "jobs": given.jobs.model_copy(update={"workers": workers, "database": None, "drain_seconds": 0.0}),
             "metrics": MetricsSettings(),
+            # Its socket lies in a folder of the user's own.
+            "auth": AuthSettings(),
             "access": given.access.model_copy(update={"roots": (), "remote_hosts": ("*",)}),
             "log": given.log.model_copy(update={"format": "console", "level": "error"}),
             "omero": Logins(given.state_dir / "omero").settings(),

@@ -13,6 +13,7 @@ from noyau.config_mistakes import Mistake, refuse, variable_name
 from noyau.domain.errors import NoyauError
 from noyau.jobs.database import Database
 from noyau.operations.traces import check_installed
+from noyau.wiring_auth import binding_of
 
 
 def check_start(settings: Settings) -> None:
@@ -30,6 +31,7 @@ def startup_mistakes(settings: Settings) -> Iterator[Mistake]:
     yield from _listening(settings)
     yield from _jobs(settings)
     yield from _access(settings)
+    yield from _auth(settings)
     yield from _metrics(settings)
     yield from _traces(settings)
     yield from _omero(settings)
@@ -47,7 +49,7 @@ def _listening(settings: Settings) -> Iterator[Mistake]:
     try:
         if not listen.address.startswith("unix:"):
             split_address(listen.address)
-        Binding(listen.address, listen.tls_certificate, listen.tls_key, listen.tls_client_ca, listen.insecure)
+        binding_of(settings)
     except NoyauError as error:
         yield _of(error, "listen", "address")
     for name in ("tls_certificate", "tls_key", "tls_client_ca"):
@@ -79,6 +81,19 @@ def _access(settings: Settings) -> Iterator[Mistake]:
             yield _mistake(
                 "access.remote_hosts", f"'{place}' is no host", "Write hosts without http://, or s3://bucket."
             )
+
+
+def _auth(settings: Settings) -> Iterator[Mistake]:
+    auth = settings.auth
+    keys = auth.tokens.keys
+    if keys is not None and "://" not in keys:
+        yield from _unreadable(Path(keys), "auth", "tokens", "keys")
+    if auth.required and not (auth.tokens.issuer or settings.listen.tls_client_ca or settings.omero):
+        ways = "Set auth.tokens, listen.tls_client_ca or an OMERO server."
+        yield _mistake("auth.required", "callers would have no way to prove who they are", ways)
+    if auth.audit_file is not None and not auth.audit_file.absolute().parent.is_dir():
+        why = f"there is no folder {auth.audit_file.absolute().parent}"
+        yield _mistake("auth.audit_file", why, "Make it, and give the service the right to write there.")
 
 
 def _metrics(settings: Settings) -> Iterator[Mistake]:

@@ -1,4 +1,4 @@
-"""Beyond this machine only with TLS or an explicit word."""
+"""Beyond this machine only with TLS and proofs of who calls, or with an explicit word."""
 
 from __future__ import annotations
 
@@ -21,7 +21,22 @@ def test_other_addresses_need_tls_or_a_word(address: str) -> None:
     with pytest.raises(FailedPrecondition, match="protect"):
         Binding(address)
     assert not Binding(address, insecure=True).is_local
-    assert not Binding(address, Path("c.pem"), Path("k.pem")).is_local
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:1", "[::]:1"])
+def test_tls_alone_lets_anyone_in_and_is_not_enough(address: str) -> None:
+    pem = (Path("c.pem"), Path("k.pem"))
+    with pytest.raises(FailedPrecondition, match="anyone there could run jobs"):
+        Binding(address, *pem)
+    with pytest.raises(FailedPrecondition, match="nothing would protect it"):
+        Binding(address, asks_callers=True)
+    for good in (
+        Binding(address, *pem, asks_callers=True),
+        Binding(address, *pem, client_ca=Path("ca.pem")),
+        Binding(address, *pem, insecure=True),
+        Binding(address, insecure=True, asks_callers=True),
+    ):
+        assert not good.is_local
 
 
 def test_half_a_certificate_is_refused() -> None:

@@ -37,8 +37,10 @@ class FakeStub:
     def __init__(self, events: list[Event], per_stream: int, breaks: list[grpc.StatusCode]) -> None:
         self._events, self._per_stream, self._breaks = events, per_stream, breaks
         self.asked: list[int] = []
+        self.sent: list[Any] = []
 
-    def Watch(self, request: jobs_pb2.WatchJobRequest) -> Any:
+    def Watch(self, request: jobs_pb2.WatchJobRequest, metadata: Any = None) -> Any:
+        self.sent.append(metadata)
         self.asked.append(request.after_seq)
         return Stream(self._answers(request.after_seq))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import grpc
@@ -11,6 +12,7 @@ from noyau.domain.errors import ErrorKind, InternalError, NoyauError, Unavailabl
 from noyau.v1 import errors_pb2
 
 DETAIL_KEY = "noyau-error-bin"
+RETRY_KEY = "grpc-retry-pushback-ms"
 
 # gRPC codes that no NoyauError has, and what they mean to a caller.
 _NEAREST = {
@@ -41,6 +43,20 @@ def detail_metadata(error: NoyauError, incident: str = "") -> tuple[tuple[str, b
         incident=incident,
     )
     return ((DETAIL_KEY, detail.SerializeToString()),)
+
+
+def retry_metadata(error: NoyauError) -> tuple[tuple[str, str], ...]:
+    """Trailing metadata that tells a client when to try again, where the error knows (gRFC A6)."""
+    wait = getattr(error, "wait", None)
+    return () if wait is None else ((RETRY_KEY, str(math.ceil(wait * 1000))),)
+
+
+def seconds_to_wait(error: grpc.RpcError) -> float | None:
+    """After how many seconds a failed call may be made again; None where the service does not say."""
+    for key, value in cast(Any, error).trailing_metadata() or ():
+        if key == RETRY_KEY and str(value).isdigit():
+            return int(value) / 1000
+    return None
 
 
 def error_from_rpc(error: grpc.RpcError, target: str) -> NoyauError:

@@ -17,12 +17,13 @@ SHOWN_AT_FIRST = 3
 
 @dataclass
 class ChannelView:
-    """How one channel is shown: from `low`, which is black, to `high`, which has the full colour."""
+    """How one channel is shown: from `low`, which is black, to `high`, which has the full colour, or the reverse."""
 
     active: bool
     low: float
     high: float
     colour: tuple[int, int, int, int]
+    reversed: bool = False
 
 
 @dataclass
@@ -49,20 +50,26 @@ class View:
         colours = np.zeros((*plane.shape[1:], 3))
         for values, view in zip(plane, self.channels, strict=True):
             if view.active:
-                share = (values.astype(float) - view.low) / max(view.high - view.low, 1e-9)
+                share = np.clip((values.astype(float) - view.low) / max(view.high - view.low, 1e-9), 0, 1)
+                if view.reversed:
+                    share = 1 - share
                 shade = (255, 255, 255) if self.model == "greyscale" else view.colour[:3]
-                colours += np.clip(share, 0, 1)[..., None] * np.asarray(shade)
+                colours += share[..., None] * np.asarray(shade)
         return np.clip(colours, 0, 255).astype(np.uint8)
 
 
 def view_of(volume: Volume) -> View:
-    """Settings that show the whole range of the values, the first three channels in red, green and blue."""
+    """Settings that show the whole range of the values, the first three channels in red, green and blue.
+
+    A single channel is shown in grey.
+    """
     channels = []
     for number in range(volume.array.shape[1]):
         values = volume.array[:, number]
         low, high = float(values.min()), float(values.max())
         channels.append(ChannelView(number < SHOWN_AT_FIRST, low, max(high, low + 1), COLOURS[number % len(COLOURS)]))
-    return View(volume.array.shape[2] // 2, 0, "rgb", channels)
+    model = "rgb" if len(channels) > 1 else "greyscale"
+    return View(volume.array.shape[2] // 2, 0, model, channels)
 
 
 def jpeg(picture: Any, quality: float) -> bytes:

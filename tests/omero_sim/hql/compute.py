@@ -13,7 +13,7 @@ from omero_sim.deleting import full_name
 from omero_sim.errors import NotSimulated
 from omero_sim.hql import grouping
 from omero_sim.hql.check import check
-from omero_sim.hql.columns import Scope, full_path
+from omero_sim.hql.columns import Scope, column_of, full_path
 from omero_sim.hql.tree import (
     Binary,
     Call,
@@ -79,7 +79,7 @@ class Computer:
             Subquery: self._subquery,
             Binary: lambda e, row: _both(e.operator, self.value(e.left, row), self.value(e.right, row)),
             Case: self._case,
-            Call: lambda e, row: call(e.name, [self.value(a, row) for a in e.arguments]),
+            Call: self._call,
         }
 
     def value(self, expression: Expression, row: Row) -> Any:
@@ -89,13 +89,18 @@ class Computer:
     def reachable(self, expression: Expression, row: Row) -> bool:
         """Whether every object on the way to a column exists; the joins that a path implies drop the others.
 
-        The id of an object is a column of the row that points at it, so no join is needed for that.
+        The id of an object is a column of the row that points at it, and a quantity is two columns of its own row, so
+        no join is needed for those.
         """
         if not isinstance(expression, Path):
             return True
-        names = full_path(expression, self._scope).names if not self._is_class(expression) else ()
-        value = row.get(names[0]) if names else None
-        for name in names[1:-2] if names[-1:] == ("id",) else names[1:-1]:
+        if self._is_class(expression):
+            return True
+        names = full_path(expression, self._scope).names
+        value = row.get(names[0])
+        for number, name in enumerate(names[1:-1], start=1):
+            if names[number + 1 :] == ("id",) or column_of(Path(names[: number + 1]), self._scope).kind == "unit":
+                break
             value = self._step(value, name)
             if value is None:
                 return False
@@ -182,6 +187,10 @@ class Computer:
                 return self.value(value, row)
         return self.value(case.otherwise, row)
 
+    def _call(self, function: Call, row: Row) -> Any:
+        values = [self.value(a, row) for a in function.arguments]
+        return self._evaluator.position(values[0]) if function.name == "index" else call(function.name, values)
+
     def _rows(self, nested: Subquery | Exists, row: Row) -> list[Row]:
         scope = check(nested.query, self._evaluator.params, self._scope)
         return list(self._evaluator.matching(nested.query, scope, row))
@@ -231,7 +240,7 @@ def call(name: str, values: list[Any]) -> Any:
         return "".join(map(str, values))
     if name == "cast":
         return {"string": str, "text": str, "int": int, "integer": int, "long": int, "double": float}[values[1]](first)
-    if name in ("elements", "index"):
+    if name == "elements":
         return first
     if first is None:
         return None

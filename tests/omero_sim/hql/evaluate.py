@@ -10,6 +10,7 @@ import omero
 
 from omero_sim import schema
 from omero_sim.access import Context, can_read
+from omero_sim.errors import NotSimulated
 from omero_sim.hql import grouping
 from omero_sim.hql.check import check
 from omero_sim.hql.columns import Scope, full_path
@@ -105,6 +106,18 @@ class Evaluator:
     def visible(self, record: Record) -> bool:
         """Whether the caller's filters let this row through."""
         return can_read(record, self.context)
+
+    def position(self, record: Any) -> int | None:
+        """Where an object stands in the ordered collection that it belongs to.
+
+        Raises:
+            NotSimulated: For anything but channels.
+        """
+        if record is None:
+            return None
+        if not isinstance(record, Record) or record.entity != "Channel":
+            raise NotSimulated("HQL function index() of anything but channels")
+        return self.store.collection(record.get("pixels"), "channels").index(record)
 
     def _joined(self, join: Join, row: Row, computer: Computer) -> list[Row]:
         value = computer.value(join.path, row)

@@ -101,6 +101,26 @@ class MetadataService(Service):
             load_with(self, call, r, {"photometricInterpretation": {}, "mode": {}, "illumination": {}}) for r in rows
         ]
 
+    def loadAnnotations(
+        self, call: Call, entity: str, ids: Sequence[int], kinds: Sequence[str], annotators: Sequence[int], options: Any
+    ) -> dict[int, list[Any]]:
+        """The annotations on each of the objects that the caller may read; of some classes, if any are named."""
+        if annotators:
+            raise NotSimulated("IMetadata.loadAnnotations of some annotators")
+        wanted = {entity_named(kind) for kind in kinds or ()}
+        found = {}
+        for record in (self.store.find(entity_named(entity), i) for i in ids):
+            if record is None or not can_read(record, call.context):
+                continue
+            links = [x for x in self.store.collection(record, "annotationLinks") if can_read(x, call.context)]
+            rows = [x.get("child") for x in links if can_read(x.get("child"), call.context)]
+            found[record.id] = [
+                load_with(self, call, r, {"file": {}, "details.owner": {}, "details.creationEvent": {}})
+                for r in rows
+                if not wanted or r.entity in wanted
+            ]
+        return found
+
     def loadSpecifiedAnnotations(
         self, call: Call, entity: str, include: Sequence[str], exclude: Sequence[str], options: Any
     ) -> list[Any]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import omero
 from PIL import Image
 
 from omero_sim.calls import Call
@@ -121,8 +122,16 @@ class RenderingService(StatefulService):
         return 1.0
 
     def getCodomainMapContext(self, call: Call, channel: int) -> list[Any]:
-        """Nothing is inverted."""
-        return []
+        """The reversal of a channel, if it is reversed."""
+        return [omero.model.ReverseIntensityContextI()] if self._channel(call, channel).reversed else []
+
+    def addCodomainMapToChannel(self, call: Call, change: Any, channel: int) -> None:
+        """Reverses a channel."""
+        self._reverse(call, change, channel, True)
+
+    def removeCodomainMapFromChannel(self, call: Call, change: Any, channel: int) -> None:
+        """A channel is no longer reversed; nothing happens when it was not."""
+        self._reverse(call, change, channel, False)
 
     def getModel(self, call: Call) -> Any:
         """Colours or grey."""
@@ -184,6 +193,11 @@ class RenderingService(StatefulService):
         if not 0 <= number < len(channels):
             raise api_usage(f"no channel {number}")
         return channels[number]
+
+    def _reverse(self, call: Call, change: Any, channel: int, reversed: bool) -> None:
+        if not isinstance(change, omero.romio.ReverseIntensityMapContext):
+            raise NotSimulated(f"RenderingEngine: {change.ice_id()}")
+        self._channel(call, channel).reversed = reversed
 
     def _bounds(self) -> tuple[float, float]:
         dtype = self._opened()[1].dtype

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 from noyau.config import Settings
 from noyau.config_omero import OmeroServerSettings
 from noyau.domain.access import AccessPolicy
 from noyau.domain.meters import Meter
+from noyau.domain.processors import usable_processors
 from noyau.models.apart import Runner, run_apart, run_here
 from noyau.models.desk import ModelDesk
 from noyau.models.home import ModelHome
@@ -52,9 +51,8 @@ def _omero_server(alias: str, given: OmeroServerSettings) -> OmeroServer:
 
 
 def threads_per_worker(settings: Settings) -> int:
-    """As set, else the processors that this process may use, divided among the workers."""
-    processors = len(os.sched_getaffinity(0))
-    return settings.jobs.threads or max(1, processors // max(1, settings.jobs.workers))
+    """As set, else the processors that this process may use (quotas of containers count), divided among the workers."""
+    return settings.jobs.threads or max(1, usable_processors() // max(1, settings.jobs.workers))
 
 
 def model_registry(settings: Settings, run: Runner = run_here) -> ModelRegistry:

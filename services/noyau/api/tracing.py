@@ -42,14 +42,14 @@ class Tracing(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic 
             return handler
         parent = parent_of(handler_call_details.invocation_metadata)
         parse, serialise = handler.request_deserializer, handler.response_serializer
+        many = bool(handler.request_streaming)
         if handler.response_streaming:
-            stream = self._stream(method, parent, handler.unary_stream)
-            return grpc.unary_stream_rpc_method_handler(stream, parse, serialise)
-        if handler.request_streaming:
-            call = self._unary(method, parent, handler.stream_unary)
-            return grpc.stream_unary_rpc_method_handler(call, parse, serialise)
-        call = self._unary(method, parent, handler.unary_unary)
-        return grpc.unary_unary_rpc_method_handler(call, parse, serialise)
+            make = grpc.stream_stream_rpc_method_handler if many else grpc.unary_stream_rpc_method_handler
+            stream = handler.stream_stream if many else handler.unary_stream
+            return make(self._stream(method, parent, stream), parse, serialise)
+        make = grpc.stream_unary_rpc_method_handler if many else grpc.unary_unary_rpc_method_handler
+        call = handler.stream_unary if many else handler.unary_unary
+        return make(self._unary(method, parent, call), parse, serialise)
 
     def _unary(
         self, method: str, parent: TraceContext | None, behaviour: Callable[..., Awaitable[Any]]

@@ -76,7 +76,9 @@ class JobRunner:
         beat = Heartbeat(self._store, lease, self._times, cancelled=cancelled, lost=self._lost, every=reporter.flush)
         try:
             with observed(job, self._scope, stages), beat:
+                _LOG.info("job %s begins", job.id)
                 state, result, error = _call(handler, context, job)
+                _LOG.info("job %s has ended: %s", job.id, state.value)
                 reporter.flush(force=True)
                 reporter.use(self._scope.meter.take() if self._scope.meter is not None else {})
             # After the heartbeat, which would take the end of the job for the loss of its lease.

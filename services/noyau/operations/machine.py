@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from noyau.config import Settings
 from noyau.domain.errors import FailedPrecondition
+from noyau.domain.processors import usable_processors
 from noyau.operations.findings import Finding, Status, ok
 from noyau.wiring import threads_per_worker
 
@@ -25,6 +26,8 @@ EXTRAS = MappingProxyType(
         "openvino": ("openvino", "openvino", "four times faster on processors"),
         "bioimageio": ("bioimageio.core", "bioimageio.core", "models of other makers"),
         "stardist": ("stardist", "stardist", "the star-convex decoder"),
+        "dask": ("distributed", "distributed", "workers on other hosts"),
+        "trace": ("opentelemetry.sdk", "opentelemetry-sdk", "traces for a collector"),
     }
 )
 
@@ -53,7 +56,7 @@ def extras() -> Iterator[Finding]:
 
 def capacity(settings: Settings) -> Iterator[Finding]:
     """Processors and memory against what the settings ask for."""
-    processors, workers, threads = len(os.sched_getaffinity(0)), settings.jobs.workers, threads_per_worker(settings)
+    processors, workers, threads = usable_processors(), settings.jobs.workers, threads_per_worker(settings)
     text = f"{processors} usable; {workers} workers with {threads} threads each"
     if workers * threads > processors:
         yield Finding("processors", Status.WARNING, text, "Set jobs.workers or jobs.threads lower.")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import structlog
-from noyau.domain.errors import DamagedData
+from noyau.domain.errors import DamagedData, Unavailable
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import JobResult, SegmentSpec
 from noyau.jobs.context import JobContext
@@ -17,6 +18,8 @@ from noyau.jobs.runner import JobRunner
 from noyau.jobs.settings import JobTimes
 from noyau.jobs.store import JobStore
 from noyau.logs import configure_logging
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 @pytest.fixture
@@ -38,7 +41,7 @@ def act(spec: SegmentSpec, context: JobContext) -> JobResult:
 
 def test_lines_of_a_job_name_it(tmp_path: Path, json_log: None, capsys: pytest.CaptureFixture[str]) -> None:
     with JobStore.open(f"sqlite:///{tmp_path}/jobs.db") as store:
-        job = store.submit(SegmentSpec((ImageRef("a"),)))
+        job = store.submit(SegmentSpec((ImageRef("a"),)), group="lab", trace=f"00-{TRACE}-00f067aa0ba902b7-01")
         lease = store.claim("w")
         assert lease is not None
         configure_logging("json", "info")  # on the standard error of this test
@@ -46,7 +49,42 @@ def test_lines_of_a_job_name_it(tmp_path: Path, json_log: None, capsys: pytest.C
         JobRunner(store, tmp_path / "work", JobTimes()).run(lease, act)
         logging.getLogger("library").warning("afterwards")
     *inside, after = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["event"] for line in inside][:2] == ["from a library", "from us"]
-    assert len(inside) == 3
-    assert {(line["job"], line["attempt"]) for line in inside} == {(job.id, 1)}
+    begin, library, ours, failed, end = [line["event"] for line in inside]
+    assert (begin, end) == (f"job {job.id} begins", f"job {job.id} has ended: FAILED")
+    assert (library, ours) == ("from a library", "from us")
+    assert "A chunk is damaged." in failed
+    assert {(line["job"], line["attempt"], line["kind"]) for line in inside} == {(job.id, 1, "segment")}
+    assert {(line["group"], line["trace"]) for line in inside} == {("lab", TRACE)}
     assert "job" not in after
+
+
+def test_lines_of_the_heartbeat_and_of_tidying_up_name_the_job(
+    tmp_path: Path, json_log: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beaten = threading.Event()
+
+    def no_answer(*_: object) -> bool:
+        beaten.set()
+        raise Unavailable("The job database does not answer.")
+
+    def wait(spec: SegmentSpec, context: JobContext) -> JobResult:
+        assert beaten.wait(60)
+        raise DamagedData("A chunk is damaged.")
+
+    def explode(*_: object) -> None:
+        raise OSError("no")
+
+    with JobStore.open(f"sqlite:///{tmp_path}/jobs.db") as store:
+        job = store.submit(SegmentSpec((ImageRef("a"),)))
+        lease = store.claim("w")
+        assert lease is not None
+        configure_logging("json", "info")
+        capsys.readouterr()
+        monkeypatch.setattr(store, "cancel_requested", no_answer)
+        monkeypatch.setattr("noyau.jobs.runner.do_cleanup", explode)
+        JobRunner(store, tmp_path / "work", JobTimes(cancel_poll=0.01)).run(lease, wait)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert {line["job"] for line in lines} == {job.id}
+    told = " ".join(line["event"] for line in lines)
+    assert "no heartbeat" in told
+    assert "its leftovers could not be removed yet" in told

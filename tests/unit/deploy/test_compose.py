@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +16,21 @@ from noyau.api.binding import Binding, split_address
 from noyau.cli import build_app
 from noyau.config import Settings
 from noyau.jobs.database import Database
-from noyau.main import Service
 from typer.testing import CliRunner
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 VARIABLES = {"IMAGES": "/data/images", "DATABASE_PASSWORD": "abc123"}
 SIZES = {"m": 2**20, "g": 2**30}
+ALWAYS = {"noyau", "database"}
+PROFILES = {
+    "workers": {"scheduler", "worker"},
+    "monitoring": {"prometheus", "grafana"},
+    "omero": {"omero", "omero-web", "omero-database"},
+}
+# Images of others that write into their own file system, and have a user of their own.
+WRITES_ITSELF = {"omero", "omero-web"}
+OURS = {"noyau", "scheduler", "worker"}
+LOOPBACK = {"50051", "3000", "4064", "4080"}
 
 
 def filled_in(text: str) -> str:
@@ -34,6 +41,11 @@ def filled_in(text: str) -> str:
         return VARIABLES[name] if kind == "?" else VARIABLES.get(name, rest)
 
     return re.sub(r"\$\{([A-Z_]+):([?-])([^}]*)\}", value, text)
+
+
+def environment_of(service: dict[str, Any]) -> dict[str, str]:
+    """Variables with a value; those without are passed on from .env where that has them."""
+    return {name: value for name, value in service["environment"].items() if value is not None}
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +64,15 @@ def noyau(services: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def settings(noyau: dict[str, Any], settings_of: Callable[[Mapping[str, str]], Settings]) -> Settings:
-    assert all(isinstance(value, str) for value in noyau["environment"].values())
-    return settings_of(noyau["environment"])
+    assert all(isinstance(value, str) for value in environment_of(noyau).values())
+    return settings_of({**image_environment(), **environment_of(noyau)})
+
+
+def image_environment() -> dict[str, str]:
+    """What the image sets already."""
+    text = (DEPLOY / "Dockerfile").read_text()
+    block = text[text.index("\nENV ") :].split("\nLABEL")[0]
+    return dict(re.findall(r"((?:NOYAU_|HOME|USER|XDG_)[A-Z_]*)=(\S+)", block))
 
 
 def compose_command() -> list[str] | None:
@@ -80,31 +99,82 @@ def test_compose_itself_accepts_the_file() -> None:
 
 def test_the_example_names_every_variable() -> None:
     example = (DEPLOY / "compose.env.example").read_text()
-    named = set(re.findall(r"^([A-Z_]+)=", example, flags=re.MULTILINE))
-    assert named == set(re.findall(r"\$\{([A-Z_]+):", (DEPLOY / "compose.yaml").read_text()))
+    named = set(re.findall(r"^#?([A-Z_]+)=", example, flags=re.MULTILINE))
+    text = (DEPLOY / "compose.yaml").read_text()
+    passed_on = set(re.findall(r"^      ([A-Z_]+):$", text, flags=re.MULTILINE))
+    assert passed_on == {"NOYAU_DASK__SCHEDULER", "NOYAU_OMERO"}
+    assert named == set(re.findall(r"\$\{([A-Z_]+):", text)) | passed_on | {"COMPOSE_PROFILES"}
     assert re.search(r"^DATABASE_PASSWORD=$", example, flags=re.MULTILINE)
 
 
-def test_nothing_runs_as_root_or_without_limits(services: dict[str, Any]) -> None:
-    assert set(services) == {"noyau", "database"}
+def test_values_of_the_example_are_settings(settings_of: Callable[[Mapping[str, str]], Settings]) -> None:
+    example = (DEPLOY / "compose.env.example").read_text()
+    found = dict(re.findall(r"^#(NOYAU_[A-Z_]+)=(.+)$", example, flags=re.MULTILINE))
+    settings = settings_of({**found, "NOYAU_DASK__INSECURE": "true"})
+    assert settings.omero["here"].host in PROFILES["omero"]
+    assert settings.dask.scheduler == "tcp://scheduler:8786"
+
+
+def test_services_and_their_profiles(services: dict[str, Any]) -> None:
+    found: dict[str, set[str]] = {}
     for name, service in services.items():
-        assert int(service["user"].split(":")[0]) > 0, name
-        assert service["read_only"] is True
+        (profile,) = service.get("profiles", ["always"])
+        found.setdefault(profile, set()).add(name)
+    assert found == {"always": ALWAYS, **PROFILES}
+
+
+def test_nothing_runs_as_root_or_without_limits(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        if name not in WRITES_ITSELF:
+            assert int(service["user"].split(":")[0]) > 0, name
+            assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}
         assert service["pids_limit"] > 0
+        assert service["restart"] == "unless-stopped"
         assert not {"privileged", "network_mode", "pid", "cap_add"} & set(service)
         tag = service["image"].partition(":")[2]
         assert tag not in ("", "latest")
 
 
-def test_only_this_machine_reaches_the_service_and_nobody_the_database(services: dict[str, Any]) -> None:
-    assert services["noyau"]["ports"] == ["127.0.0.1:50051:50051"]
-    assert "ports" not in services["database"]
+def test_only_this_machine_reaches_the_services_and_nobody_the_databases(services: dict[str, Any]) -> None:
+    published = [port for service in services.values() for port in service.get("ports", ())]
+    assert {port.split(":")[0] for port in published} == {"127.0.0.1"}
+    assert {port.split(":")[1] for port in published} == LOOPBACK
     networks = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["networks"]
-    assert services["database"]["networks"] == ["inside"]
-    assert networks["inside"] == {"internal": True}
+    for name, network in (("database", "inside"), ("omero-database", "omero-inside"), ("scheduler", "spread")):
+        assert services[name]["networks"] == [network]
+        assert networks[network] == {"internal": True}
+    # Whoever reaches the scheduler can run programs.
+    assert {name for name, service in services.items() if "spread" in service["networks"]} == OURS
+
+
+def test_every_volume_and_network_is_declared_and_used(services: dict[str, Any]) -> None:
+    document = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    mounted = [volume.split(":")[0] for service in services.values() for volume in service.get("volumes", ())]
+    assert set(document["volumes"]) == {name for name in mounted if not name.startswith((".", "/"))}
+    assert set(document["networks"]) == {name for service in services.values() for name in service["networks"]}
+    for folder in (name for name in mounted if name.startswith(".")):
+        assert (DEPLOY / folder).is_dir(), folder
+
+
+def test_the_service_and_its_workers_agree(
+    services: dict[str, Any], settings: Settings, settings_of: Callable[[Mapping[str, str]], Settings]
+) -> None:
+    worker = settings_of({**image_environment(), **environment_of(services["worker"])})
+    host, port = worker.dask.scheduler.removeprefix("tcp://").split(":") if worker.dask.scheduler else ("", "")
+    assert host in services
+    assert services[host]["command"][services[host]["command"].index("--port") + 1] == port
+    assert settings.dask.scratch == worker.dask.scratch
+    assert settings.models_home == worker.models_home
+    assert settings.access == worker.access
+    assert settings.dask.scheduler is None, "without the profile jobs run in the service"
+    for name in ("noyau", "worker"):
+        mounts = {volume.split(":")[1]: volume.split(":")[0] for volume in services[name]["volumes"]}
+        assert (mounts["/scratch"], mounts["/var/lib/noyau"]) == ("scratch", "state")
+    done = CliRunner().invoke(build_app(), [*services["worker"]["command"], "--help"])
+    assert done.exit_code == 0
 
 
 def test_every_variable_is_a_setting_with_a_value_that_it_takes(settings: Settings, services: dict[str, Any]) -> None:
@@ -123,14 +193,18 @@ def test_the_address_is_allowed_and_the_port_published(noyau: dict[str, Any], se
 
 def test_what_is_written_lies_on_a_volume(noyau: dict[str, Any], settings: Settings) -> None:
     mounts = [Path(volume.split(":")[1]) for volume in (*noyau["volumes"], *(f":{t}" for t in noyau["tmpfs"]))]
-    home = noyau["environment"]["HOME"]
-    for path in (settings.state_dir, settings.models_home, settings.models_cache, *settings.access.roots, home):
+    home = image_environment()["HOME"]
+    scratch = settings.dask.scratch
+    for path in (
+        settings.state_dir,
+        settings.models_home,
+        settings.models_cache,
+        scratch,
+        *settings.access.roots,
+        home,
+    ):
+        assert path is not None
         assert any(Path(path).is_relative_to(mount) for mount in mounts), path
-
-
-def test_the_user_has_a_name(noyau: dict[str, Any]) -> None:
-    # Without it no network can be loaded by a user that the image's list of users lacks.
-    assert noyau["environment"]["USER"]
 
 
 def test_threads_models_and_end_fit(
@@ -145,45 +219,20 @@ def test_threads_models_and_end_fit(
 
 
 def test_the_command_exists_and_takes_the_environment(noyau: dict[str, Any], settings: Settings) -> None:
-    program, *arguments = noyau["command"]
-    assert program == "noyau"
+    assert "entrypoint" not in noyau, "the image's is noyau"
+    arguments = noyau["command"]
     done = CliRunner().invoke(build_app(), [*arguments, "--show-settings"])
     assert done.exit_code == 0, done.output
     assert f"NOYAU_LISTEN__ADDRESS={settings.listen.address}" in done.output
 
 
-@pytest.fixture
-def running(settings: Settings, tmp_path: Path) -> Iterator[str]:
-    """Address of a service with these settings in a thread; only places and port are this machine's."""
-    changed = settings.model_copy(
-        update={
-            "state_dir": tmp_path / "state",
-            "models_home": str(tmp_path / "registered"),
-            "models_cache": tmp_path / "cache",
-            "listen": settings.listen.model_copy(update={"address": "127.0.0.1:0", "drain_seconds": 0.0}),
-            "jobs": settings.jobs.model_copy(update={"database": None, "workers": 0}),
-        }
-    )
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    service = Service(changed, warm=False)
-    asyncio.run_coroutine_threadsafe(service.start(), loop).result()
-    yield service.address
-    asyncio.run_coroutine_threadsafe(service.stop(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
-
-
-def test_the_health_check_tells_a_living_service_from_a_dead_one(noyau: dict[str, Any], running: str) -> None:
-    how, program, *arguments = noyau["healthcheck"]["test"]
-    assert (how, program) == ("CMD", "noyau")
-    (asked,) = [argument for argument in arguments if argument == noyau["ports"][0].rpartition(":")[0]]
-
-    def check(address: str) -> int:
-        given = [address if argument == asked else argument for argument in arguments]
-        return CliRunner().invoke(build_app(), given).exit_code
-
-    assert check(running) == 0
-    assert check("127.0.0.1:1") != 0
+def test_figures_are_served_where_prometheus_looks(services: dict[str, Any], settings: Settings) -> None:
+    document = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    (job,) = document["scrape_configs"]
+    (target,) = job["static_configs"][0]["targets"]
+    host, port = target.split(":")
+    assert settings.metrics.address == f"0.0.0.0:{port}"
+    assert settings.metrics.insecure
+    assert set(services["prometheus"]["networks"]) & set(services[host]["networks"])
+    assert {(DEPLOY / "prometheus" / name).name for name in document["rule_files"]} == {"alerts.yml"}
+    assert (DEPLOY / "prometheus" / "alerts.yml").is_file()

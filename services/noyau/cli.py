@@ -24,6 +24,7 @@ from noyau.commands import (
     suggest,
     synth,
     train,
+    worker,
 )
 
 EPILOG = (
@@ -42,6 +43,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.command("serve")(serve.serve)
+    app.command("worker")(worker.worker)
     app.command("segment")(segment.segment)
     app.command("measure")(measure.measure)
     app.command("convert")(convert.convert)

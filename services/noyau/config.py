@@ -26,6 +26,7 @@ from pydantic_settings import (
 )
 
 from noyau.config_auth import AuthSettings
+from noyau.config_dask import DaskSettings
 from noyau.config_mistakes import Given, Mistake, of_validation, refuse, unknown_variables
 from noyau.config_omero import OmeroServerSettings
 from noyau.config_operations import LogSettings, MetricsSettings, TraceSettings
@@ -200,6 +201,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    dask: DaskSettings = DaskSettings()
     traces: TraceSettings = TraceSettings()
     omero: dict[str, OmeroServerSettings] = Field(
         default_factory=dict, description="OMERO servers by alias, as images name them: omero://alias/image/1."

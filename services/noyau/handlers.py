@@ -24,9 +24,11 @@ from noyau.omero.runs import measured_name
 from noyau.omero.visitor import Visitor
 from noyau.pipelines.context import Limits, PipelineContext
 from noyau.pipelines.targets import remove_leftovers
+from noyau.spreading import dask_site
 from noyau.wiring import access_policy, model_registry, omero_gateway, threads_per_worker
 
-if TYPE_CHECKING:  # imports torch
+if TYPE_CHECKING:  # imports torch or distributed
+    from noyau.compute.dask import DaskSite
     from noyau.inference.cache import BackendCache
 
 # Groups of an image that a measurement writes to; labels are not its own.
@@ -109,6 +111,11 @@ class Workshop:
         """The door to OMERO; None where the settings name no server."""
         return omero_gateway(self.settings, current().meter)
 
+    @cached_property
+    def site(self) -> DaskSite | None:
+        """Where jobs find workers on other hosts; None where they run here."""
+        return dask_site(self.settings)
+
     @property
     def limits(self) -> Limits:
         """What one job may use."""
@@ -130,6 +137,8 @@ class Workshop:
             limits=self.limits,
             threads=threads_per_worker(self.settings),
             omero=Visitor(self.gateway, job.owner) if self.gateway else None,
+            attempt=job.attempt,
+            site=self.site if networks else None,
         )
 
     def leave(self) -> None:

@@ -32,7 +32,8 @@ from noyau.operations.metrics_server import MetricsServer
 from noyau.operations.service_figures import RpcFigures, WorkerFigures, new_registry
 from noyau.operations.starting import check_start
 from noyau.operations.traces import build_tracer
-from noyau.wiring import access_policy, check_device, model_desk, omero_gateway
+from noyau.spreading import device_check, prepared_work_folder
+from noyau.wiring import access_policy, model_desk, omero_gateway
 from noyau.wiring_auth import binding_of, job_limits, protection
 
 HANDLERS = "noyau.handlers:build_handlers"
@@ -97,7 +98,7 @@ class Service:
         desk = OmeroDesk(omero) if omero else None
         self._previews = Sidecar(PREVIEWS, settings_to_json(settings), settings.limits.previews_waiting)
         checks = Checks(
-            models, access_policy(settings), check_device, settings.limits.images, settings.limits.tile_voxels
+            models, access_policy(settings), device_check(settings), settings.limits.images, settings.limits.tile_voxels
         )
         registry = new_registry()
         self._tracer = build_tracer(settings.traces, "coordinator")
@@ -113,7 +114,7 @@ class Service:
         )
         config = WorkerConfig(
             database=settings.database_url,
-            workdir=str(settings.state_dir / "work"),
+            workdir=str(prepared_work_folder(settings)),
             handlers=HANDLERS,
             handler_settings={"settings": settings_to_json(settings), "warm": self._warm},
             limits=limits,

@@ -29,6 +29,7 @@ class JobContext:
         ledger: durable record of finished units; those are not to be done again.
         workdir: scratch folder of this job; it survives a crash and is removed when the job ends.
         owner: of the job.
+        attempt: how often the job was started, this time included.
     """
 
     job_id: str
@@ -36,6 +37,7 @@ class JobContext:
     ledger: UnitLedger
     workdir: Path
     owner: str = ""
+    attempt: int = 0
 
 
 class Handler(Protocol):

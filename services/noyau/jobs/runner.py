@@ -72,7 +72,7 @@ class JobRunner:
         stages = StageSpans()
         reporter = StoreReporter(lambda kind, payload: self._append(lease, kind, payload), cancelled, stages.begin)
         ledger = _GuardedLedger(self._store.ledger(lease), self._surely)
-        context = JobContext(job.id, reporter, ledger, self._workdir / job.id, job.owner)
+        context = JobContext(job.id, reporter, ledger, self._workdir / job.id, job.owner, job.attempts)
         beat = Heartbeat(self._store, lease, self._times, cancelled=cancelled, lost=self._lost, every=reporter.flush)
         try:
             with observed(job, self._scope, stages), beat:

@@ -6,7 +6,6 @@ It claims one job after the other and lives as long as its supervisor does. The 
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -23,13 +22,13 @@ from noyau.jobs.config import WorkerConfig
 from noyau.jobs.context import Handlers, load_handlers, load_tracer
 from noyau.jobs.database import Database
 from noyau.jobs.identity import ProcessIdentity
+from noyau.jobs.offspring import die_with_parent, read_first_line
 from noyau.jobs.recovering import Loss
 from noyau.jobs.runner import JobRunner
 from noyau.jobs.store import JobStore
 
 _LOG = logging.getLogger(__name__)
 DRAIN = "drain"
-_PR_SET_PDEATHSIG = 1
 _CLEANUP_POLL_SECONDS = 1.0
 _UNAVAILABLE_PAUSE_SECONDS = 1.0
 EXIT_ORPHAN = 76
@@ -37,8 +36,8 @@ EXIT_ORPHAN = 76
 
 def main() -> int:
     """Reads the settings, then works until told to stop. Returns the exit status."""
-    config = WorkerConfig.from_json(_read_line())
-    _die_with_parent()
+    config = WorkerConfig.from_json(read_first_line())
+    die_with_parent()
     # Ctrl-C in a terminal reaches the whole process group; stopping is the supervisor's business.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if not logging.getLogger().handlers:
@@ -99,35 +98,12 @@ def _clean_one(store: JobStore, runner: JobRunner, handlers: Handlers, me: str) 
     return left is not None
 
 
-def _read_line() -> str:
-    """The first line of standard input, byte by byte.
-
-    Not through `sys.stdin`: a thread that waits in its buffer would keep the interpreter from shutting down.
-    """
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            raise SystemExit("This program is started by the Noyau service, not by hand.")
-        line += byte
-    return line.decode()
-
-
 def _listen(draining: threading.Event) -> None:
     """Waits for `drain` or for the end of the pipe, which means that the supervisor is gone."""
     while text := os.read(0, 64):
         if DRAIN.encode() in text:
             draining.set()
     os._exit(EXIT_ORPHAN)
-
-
-def _die_with_parent() -> None:
-    """Asks Linux to kill this process when the supervisor dies (prctl(2)).
-
-    The pipe alone would not do: its thread cannot run while native code keeps Python's global lock.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ offset output like the real ones, and needs no file.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,9 @@ from noyau.pipelines.context import Limits, PipelineContext
 from noyau.sources import open_image
 from noyau.sources.convert import convert
 from torch import nn
+
+# pytest's importlib mode leaves sys.path alone, so siblings would not be found.
+sys.path.insert(0, str(Path(__file__).parent))
 
 SIGMA = 2.5
 SMOOTH = 2.0

@@ -72,6 +72,14 @@ _INTENSITY = (
     Column("snr_{}", "(mean - background mean) / background standard deviation"),
 )
 
+TIME = Column("time", "time point, from 0; in tables of images with several", "", "int64")
+CERTAINTY = Column(
+    "certainty",
+    "how sure the network is of the object: mean over its voxels of the probability of being nucleus, 0 to 1; 1 where "
+    "a model of another maker gives labels instead of probabilities. In tables of a segmentation, not of labels that "
+    "were measured alone",
+)
+
 
 def columns_for(ndim: int, channels: Sequence[str] = ()) -> tuple[Column, ...]:
     """All columns of a table, in order.

@@ -66,7 +66,16 @@ class ImagePlan:
         changed meanwhile.
         """
         parts = (self.model.digest, self.model.normalisation, self.scaling, self.grid, self.vote, self.decoder)
-        return sha256(repr(parts).encode()).hexdigest()[:12]
+        return _short(parts)
+
+    @property
+    def exposure(self) -> str:
+        """Short name of what decides how the image is normalised, whatever the scale at which it is looked at."""
+        return _short((self.model.digest, self.model.normalisation))
+
+
+def _short(parts: tuple[object, ...]) -> str:
+    return sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 BYTES_PER_VOXEL = {("openvino", 3): 110, ("torch", 3): 180, ("openvino", 2): 240, ("torch", 2): 400}

@@ -12,6 +12,7 @@ from noyau.assembly.objects import Objects
 from noyau.domain.geometry import Box, VoxelSize
 from noyau.domain.image import ImageSource
 from noyau.domain.progress import Reporter
+from noyau.measurement.columns import CERTAINTY, TIME
 from noyau.measurement.table import Table, concatenate
 from noyau.measurement.volume import measure_volume
 
@@ -26,15 +27,19 @@ class FrameObjects:
     Attributes:
         time: the time point.
         boxes: bounding box of each nucleus by its label in the label image.
+        certainty: mean foreground probability of each, 0 to 1, by its label; None where no network has spoken.
     """
 
     time: int
     boxes: Mapping[int, Box]
+    certainty: Mapping[int, float] | None = None
 
     @staticmethod
     def of(time: int, objects: Objects, offset: int = 0) -> FrameObjects:
         """From objects whose identity is the label without the offset of the time point."""
-        return FrameObjects(time, {int(n) + offset: objects.box(i) for i, n in enumerate(objects.identity)})
+        names = [int(name) + offset for name in objects.identity]
+        boxes = {name: objects.box(index) for index, name in enumerate(names)}
+        return FrameObjects(time, boxes, dict(zip(names, objects.certainty.tolist(), strict=True)))
 
 
 def measure_frames(
@@ -48,6 +53,8 @@ def measure_frames(
     reporter: Reporter,
 ) -> Table:
     """Measures the nuclei of all time points; with several, the table has a column `time`.
+
+    The table says how certain each nucleus is where the frames do.
 
     Args:
         source: the image; every channel of it can be read.
@@ -77,9 +84,17 @@ def measure_frames(
             progress=progress,
         )
         before += len(table)
-        times = {"time": np.full(len(table), frame.time, np.int64)} if source.info.times > 1 else {}
-        tables.append(table.with_columns(times))
+        times = {TIME.name: np.full(len(table), frame.time, TIME.dtype)} if source.info.times > 1 else {}
+        tables.append(table.with_columns({**times, **_certainty(table, frame)}))
     return concatenate(tables)
+
+
+def _certainty(table: Table, frame: FrameObjects) -> dict[str, np.ndarray]:
+    """The column of the nuclei's certainty; none where nobody knows it."""
+    known = frame.certainty
+    if known is None:
+        return {}
+    return {CERTAINTY.name: np.array([known[int(label)] for label in table["label"]], CERTAINTY.dtype)}
 
 
 def size_column(table: Table) -> np.ndarray:

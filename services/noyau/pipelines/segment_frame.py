@@ -94,7 +94,9 @@ def _numbered(frame: Frame, parts: Objects, joins: Joins | None) -> Found:
         joins: names that are one object; None where no two are.
     """
     objects = parts if joins is None else joined_objects(parts, joins)
-    numbering = number_objects(objects, frame.plan.min_voxels, frame.plan.vote.min_certainty)
+    # What is certain enough was chosen for the vote; windows keep what their decoder keeps.
+    least = frame.plan.vote.min_certainty if frame.plan.decoder is None else 0.0
+    numbering = number_objects(objects, frame.plan.min_voxels, least)
     nuclei = select(objects, numbering)
     return Found(numbering if joins is None else spread_numbers(numbering, parts, joins), nuclei)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,11 @@ from noyau.pipelines.segment_frame import Workforce, find_nuclei
 from noyau.pipelines.segment_results import Finisher, SegmentedFrame
 from noyau.pipelines.segment_windows import WINDOW_UNIT
 from noyau.pipelines.segment_write import shifted, write_frame
-from noyau.pipelines.statistics import Intensity, measure_intensity
+from noyau.pipelines.statistics import Intensity, measure_once
 from noyau.planning.units import Unit, plan_units
 from noyau.sinks import LabelSink
 from noyau.storage.store import Store
 
-INTENSITY = "intensity"
 DECODE_UNIT: Index3 = (64, 512, 512)
 """Size wanted of a unit: large against the decoder's halo, small against the memory."""
 
@@ -97,21 +96,17 @@ class ImageJob:
             time=time,
             plan=self.planned.plan,
             units=units,
-            intensity=self._intensity(source, time, prefix),
+            intensity=self._intensity(source, time),
             folder=self.folder / f"time{time}-{self.planned.plan.signature}",
             prefix=prefix,
         )
 
-    def _intensity(self, source: ImageSource, time: int, prefix: str) -> Intensity:
-        """The normalisation values; measured once per job."""
-        reporter = self.context.reporter
-        known = self.book.finished(INTENSITY, prefix)
-        if known:
-            return Intensity(**known["all"])
-        reporter.stage("read")
-        value = measure_intensity(source, time, self.planned.plan.model.normalisation, reporter)
-        self.book.mark(INTENSITY, prefix, "all", asdict(value))
-        return value
+    def _intensity(self, source: ImageSource, time: int) -> Intensity:
+        """The normalisation values."""
+        self.context.reporter.stage("read")
+        plan = self.planned.plan
+        prefix = f"{self.planned.item.number}/{time}/{plan.exposure}"
+        return measure_once(source, time, plan.model.normalisation, self.book, prefix, self.context.reporter)
 
     def _segment(self, frame: Frame, labels: LabelSink, offset: int) -> SegmentedFrame:
         """Finds the nuclei of a frame and writes their labels, offset + 1 and on."""
@@ -123,12 +118,12 @@ class ImageJob:
 
         found = find_nuclei(frame, self.work, self.book, reporter.check, advance)
         reporter.stage("write")
-            orders=self.work.orders,
         write_frame(
             frame,
             shifted(found.numbering, offset),
             labels,
             self.work.executor,
+            orders=self.work.orders,
             threads=self.work.threads,
             book=self.book,
             check=reporter.check,

@@ -42,12 +42,14 @@ def decode_window(frame: Frame, unit: Unit, decoder: WindowDecoder) -> str:
     plan = frame.plan
     window = window_box(frame, unit, decoder)
     block = plan.scaling.to_model(window)
-    labels = plan.scaling.labels_to_image(decoder.decode(frame.predictions.read(block)), block.start, window)
+    prediction = frame.predictions.read(block)
+    labels = plan.scaling.labels_to_image(decoder.decode(prediction), block.start, window)
     names = provisional_names(labels, window, plan.info.shape, unit.index, len(frame.units))
     core = names[unit.box.relative_to(window.start).slices]
     if len(frame.units) > 1:
         frame.provisional.write_window(unit.name, names)
-    frame.provisional.write(unit.name, core, summarise(core, unit.box.start))
+    foreground = plan.scaling.labels_to_image(prediction[0], block.start, unit.box)
+    frame.provisional.write(unit.name, core, summarise(core, unit.box.start, foreground))
     return unit.name
 
 

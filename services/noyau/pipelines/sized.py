@@ -13,7 +13,7 @@ from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.places import open_source
 from noyau.pipelines.prepare import ImagePlan, plan_image
 from noyau.pipelines.sizing import fit_ratio
-from noyau.pipelines.statistics import measure_intensity
+from noyau.pipelines.statistics import measure_once
 
 SIZE = "size"
 
@@ -35,7 +35,7 @@ def sized(
         )
     known = book.finished(SIZE, number)
     if not known:
-        ratio = _fit(spec, planned, network, context)
+        ratio = _fit(spec, planned, network, context, book)
         book.mark(SIZE, number, "ratio", {"ratio": ratio})
     else:
         ratio = float(known["ratio"]["ratio"])
@@ -50,13 +50,14 @@ def _plan(spec: SegmentSpec, planned: SegmentItem, network: Backend, context: Pi
     return plan_image(planned.item.ref.uri, plan.info, plan.model, spec, context.limits, network.name)
 
 
-def _fit(spec: SegmentSpec, planned: SegmentItem, network: Backend, context: PipelineContext) -> float:
+def _fit(spec: SegmentSpec, planned: SegmentItem, network: Backend, context: PipelineContext, book: UnitBook) -> float:
     """The ratio of the nuclei's size to the model's; says in the job's log what was tried."""
     reporter, ref, model = context.reporter, planned.item.ref, planned.plan.model
     time = ref.time[0] if ref.time else 0
+    prefix = f"{planned.item.number}/{time}/{planned.plan.exposure}"
     reporter.stage("size")
     with open_source(ref, context, voxel_size=spec.voxel_size, fill_missing=spec.fill_missing) as source:
-        intensity = measure_intensity(source, time, model.normalisation, reporter)
+        intensity = measure_once(source, time, model.normalisation, book, prefix, reporter)
         ratio, trials = fit_ratio(
             source,
             time,

@@ -16,6 +16,10 @@ from noyau.domain.intensity import percentiles
 from noyau.domain.model import Normalisation
 from noyau.domain.processing import freeze, steps_from
 from noyau.domain.progress import Reporter
+from noyau.pipelines.ledgers import UnitBook
+
+INTENSITY = "intensity"
+"""Stage of the ledger that holds what was measured."""
 
 BLOCK_VOXELS = 4_000_000
 """Voxels read at a time."""
@@ -61,6 +65,24 @@ def measure_intensity(source: ImageSource, time: int, params: Normalisation, rep
         high = largest
     steps = [asdict(step) for step in freeze(steps_from(params.steps), sample.values)] if sample else ()
     return Intensity(low, high, smallest == largest, steps)
+
+
+def measure_once(
+    source: ImageSource, time: int, params: Normalisation, book: UnitBook, prefix: str, reporter: Reporter
+) -> Intensity:
+    """The percentiles of a time point, measured by whoever asks first in a job, and found in its ledger by the others.
+
+    Args:
+        source, time, params, reporter: see `measure_intensity`.
+        book: of the job.
+        prefix: of the image and the time point in the ledger.
+    """
+    known = book.finished(INTENSITY, prefix)
+    if known:
+        return Intensity(**known["all"])
+    value = measure_intensity(source, time, params, reporter)
+    book.mark(INTENSITY, prefix, "all", asdict(value))
+    return value
 
 
 def sample_blocks(shape: Index3, chunk: Index3) -> Iterator[Box]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from noyau.domain.errors import InvalidInput, NoyauError
@@ -25,7 +25,7 @@ from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.networks import find_model
 from noyau.pipelines.places import expand_places, open_source
 from noyau.pipelines.prepare import plan_image
-from noyau.pipelines.statistics import Intensity, measure_intensity
+from noyau.pipelines.statistics import Intensity, measure_once
 from noyau.pipelines.suggest_crops import MOST_CROPS, Crop, crops_of
 from noyau.pipelines.suggest_measure import Judge, from_payload, to_payload
 from noyau.pipelines.suggest_output import Suggestion, SuggestionFolder, name_of
@@ -34,7 +34,6 @@ from noyau.pipelines.suggest_publication import check_suggestions, publish_sugge
 from noyau.training.suggestion_choice import choose
 
 JUDGED = "judge"
-INTENSITY = "intensity"
 
 
 def run(spec: SuggestSpec, context: PipelineContext) -> JobResult:
@@ -193,11 +192,5 @@ class _Search:
 
     def _intensity(self, judge: Judge, crop: Crop) -> Intensity:
         """What normalises a time point of an image; measured once per job."""
-        prefix = f"{crop.number}-{crop.time}"
-        known = self._book.finished(INTENSITY, prefix)
-        if known:
-            return Intensity(**known["all"])
-        params = self._items[crop.number].model.normalisation
-        value = measure_intensity(judge.source, crop.time, params, self._context.reporter)
-        self._book.mark(INTENSITY, prefix, "all", asdict(value))
-        return value
+        params, prefix = self._items[crop.number].model.normalisation, f"{crop.number}-{crop.time}"
+        return measure_once(judge.source, crop.time, params, self._book, prefix, self._context.reporter)

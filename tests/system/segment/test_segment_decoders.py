@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,13 +107,16 @@ def found_at(labels: np.ndarray, centres: np.ndarray) -> list[int]:
 def test_the_nuclei_are_found_and_the_result_says_how(workshop, world, decoder):
     uri = workshop.image(world.image)
     context = workshop.context(registry=registry_of(workshop, decoder))
-    result = segment.run(workshop.spec(uri), context)
+    result = segment.run(workshop.spec(uri, measure=True), context)
     # What the border cuts looks different to each decoder; what lies inside is found by all, each by itself.
     inner = world.centres[((world.centres > 4) & (world.centres < np.array(world.image.shape) - 5)).all(1)]
     names = found_at(workshop.labels(uri), inner)
     assert len(inner) > 40 and 0 not in names and len(set(names)) == len(inner)
     assert 0.8 * len(world.centres) < result.nuclei < 1.2 * len(world.centres)
     assert any(f"decoder '{decoder}'" in warning and "window" in warning for warning in result.warnings)
+    with Path(result.images[0].table_uri).open() as file:
+        sure = [float(row["certainty"]) for row in csv.DictReader(file)]
+    assert len(sure) == result.nuclei and 0.5 < min(sure) < max(sure) <= 1.0
     record = json.loads((Path(uri) / "noyau" / "nuclei" / "provenance.json").read_text())
     assert record["tiling"]["exact"] is False and "overlap" in record["tiling"]["joined_by"]
     assert record["parameters"]["decoder"] == decoder and record["parameters"]["min_voxels"] == 15

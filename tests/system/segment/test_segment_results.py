@@ -12,7 +12,7 @@ import pytest
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import MeasureSpec
-from noyau.pipelines import measure, segment
+from noyau.pipelines import measure, preview, segment, statistics
 
 
 def found_centres(labels, centres):
@@ -48,6 +48,13 @@ def test_table_and_provenance_tell_what_was_done(workshop, world):
     rows = list(csv.DictReader(StringIO(Path(one.table_uri).read_text())))
     labels = workshop.labels(uri)
     counts = np.bincount(labels.ravel())[1:]
+    seen = preview.run(
+        world.image, registry=workshop.registry, backends=workshop.backends, voxel_size=VoxelSize(1.05, 1.0, 1.0),
+        labels=False, probability=True, backend="torch",
+    )  # fmt: skip
+    sure = np.bincount(labels.ravel(), np.asarray(seen.probability).ravel())[1:] / counts
+    np.testing.assert_allclose([float(row["certainty"]) for row in rows], sure, atol=0.01)
+    assert sure.min() > 0.5 and sure.max() <= 1.0
     assert [int(row["label"]) for row in rows] == list(range(1, result.nuclei + 1))
     np.testing.assert_allclose([float(row["volume_um3"]) for row in rows], counts * 1.05)
     assert one.median_volume_um3 == pytest.approx(np.median(counts) * 1.05)
@@ -60,6 +67,20 @@ def test_table_and_provenance_tell_what_was_done(workshop, world):
     assert told["request"]["min_volume"] == 20
     assert told["software"]["torch"]
     assert told["result"]["nuclei"] == result.nuclei
+
+
+def test_the_intensity_is_measured_once_though_the_size_of_nuclei_is_found_out_first(workshop, worlds, monkeypatch):
+    calls = []
+
+    def counted(*args):
+        calls.append(args[1])
+        return known(*args)
+
+    known = statistics.measure_intensity
+    monkeypatch.setattr(statistics, "measure_intensity", counted)
+    uri = workshop.image(worlds((12, 28, 32)).image)
+    segment.run(workshop.spec(uri, fit_diameter=True), workshop.context())
+    assert calls == [0]
 
 
 def test_the_scratch_is_empty_when_the_image_is_done(workshop, world):

@@ -63,7 +63,7 @@ def model_registry(settings: Settings, run: Runner = run_here) -> ModelRegistry:
         run: runs the test that a package must pass to be registered.
     """
     options = StorageOptions(s3_endpoint=settings.access.s3_endpoint)
-    home = ModelHome(settings.models_home, settings.models_cache, options)
+    home = ModelHome(settings.models_home, settings.models_cache, options, settings.models_cache_mib * 2**20)
     return ModelRegistry(
         (*settings.models, shipped_packages()), home, lambda folder: run("test", {"folder": str(folder)})
     )

@@ -41,6 +41,27 @@ def store(home: str, s3_server: str) -> Store:
     return Store(home, StorageOptions(s3_endpoint=s3_server))
 
 
+def test_the_folder_of_local_copies_keeps_its_size(
+    open_registry: Callable[[], ModelRegistry],
+    make_model_folder: Make,
+    home: str,
+    s3_server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("noyau.models.evicting.IN_USE_SECONDS", -1.0)
+    writer = open_registry()
+    for number in range(4):
+        writer.register(make_model_folder("m", "1", bytes([number]) * 50_000), by="")
+    place = ModelHome(home, tmp_path / "small", StorageOptions(s3_endpoint=s3_server), 120_000)
+    reader = ModelRegistry([], place, lambda folder: None)
+    for wanted in ("m@1", "m@2", "m@1", "m@3"):
+        assert (reader.folder(wanted) / "weights.safetensors").stat().st_size == 50_000
+    first = {(folder / "weights.safetensors").read_bytes()[0] for folder in (tmp_path / "small").glob("[!.]*")}
+    assert first == {0, 2}, "m@2 was used longest ago"
+    assert (reader.folder("m@2") / "weights.safetensors").read_bytes()[0] == 1
+
+
 def test_versions_and_aliases_are_seen_by_others_at_once(
     open_registry: Callable[[], ModelRegistry], make_model_folder: Make, store: Store
 ) -> None:
@@ -79,7 +100,7 @@ def test_a_package_is_fetched_once_and_is_what_was_registered(
     store.write("m/1/weights.safetensors", b"others")
     with pytest.raises(DamagedData, match="not what was registered"):
         registry.folder("m")
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [".lock"]
     store.write("m/1/weights.safetensors", b"one")
     assert (registry.folder("m") / "weights.safetensors").read_bytes() == b"one"
 

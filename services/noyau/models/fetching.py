@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from noyau.domain.errors import DamagedData, NoyauError
+from noyau.models.evicting import make_room, mark_used
 from noyau.models.index import StoredFile
 from noyau.models.leftovers import remove_old
 from noyau.storage.failures import write_error
@@ -21,10 +22,12 @@ class PackageCache:
 
     Args:
         root: the folder; made with the first package.
+        most: bytes that the packages may take; None means no limit. See `noyau.models.evicting`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, most: int | None = None) -> None:
         self._root = root
+        self._most = most
 
     def folder(self, source: Store, ref: str, files: Mapping[str, StoredFile]) -> Path:
         """A folder with exactly these files, fetched where it is not there yet.
@@ -40,16 +43,23 @@ class PackageCache:
             Unavailable: S3 does not answer.
         """
         target = self._root / _name_of(files)
-        if not _is_whole(target, files):
+        what = f"the local copy of model {ref} in {self._root}"
+        try:
+            there = mark_used(self._root, target)
+        except OSError as error:
+            raise write_error(error, what) from error
+        if not there or not _is_whole(target, files):
             shutil.rmtree(target, ignore_errors=True)
             partial = self._root / f".{target.name}.{uuid4().hex}.partial"
             remove_old(self._root, ".*.partial")
             try:
+                if self._most is not None:
+                    make_room(self._root, self._most, sum(file.size for file in files.values()))
                 for path, expected in files.items():
                     _fetch(source, ref, path, expected, partial)
                 _take_place(partial, target)
             except OSError as error:
-                raise write_error(error, f"the local copy of model {ref} in {self._root}") from error
+                raise write_error(error, what) from error
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
         return target

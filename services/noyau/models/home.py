@@ -45,12 +45,15 @@ class ModelHome:
         uri: absolute path of a folder, which may be absent, or `s3://bucket/prefix`.
         cache: local folder for packages of a remote home.
         options: how S3 is reached.
+        cache_bytes: most that the local folder may take; None means no limit.
     """
 
-    def __init__(self, uri: str, cache: Path, options: StorageOptions | None = None) -> None:
+    def __init__(
+        self, uri: str, cache: Path, options: StorageOptions | None = None, cache_bytes: int | None = None
+    ) -> None:
         self.uri = uri
         self._options = options
-        self._cache = PackageCache(cache)
+        self._cache = PackageCache(cache, cache_bytes)
         # Descriptions of a remote home by digest; those never change.
         self._infos: dict[str, ModelInfo] = {}
 

@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 OMERO   = $(VENV)/.omero
+WEB     = $(VENV)/.omero-web
 DEMO    = demo
 INPUT  ?=
 LABELS ?= nuclei
@@ -42,15 +43,23 @@ $(OMERO): $(STAMP) requirements-omero.lock deploy/ice/build_wheel.py deploy/ice/
 	  rm $(OMERO)-missing && $(BIN)/python -m pip install --quiet --no-deps -r requirements-omero.lock && touch $(OMERO); \
 	else cat $(OMERO)-missing >&2; fi
 
-test: $(STAMP) $(OMERO) ## lint and every test that can run here
+# OMERO.web and a browser; tests that need what cannot be had are skipped and say so.
+$(WEB): $(OMERO) requirements-omero-web.lock
+	@if [ -e $(OMERO) ]; then \
+	  $(BIN)/python -m pip install --quiet --no-deps -r requirements-omero-web.lock && touch $(WEB) \
+	    || echo "OMERO.web could not be installed, its tests are skipped." >&2; \
+	  bash tests/omero_web/get_chromium.sh; \
+	fi
+
+test: $(STAMP) $(OMERO) $(WEB) ## lint and every test that can run here
 	$(BIN)/ruff check services tests deploy
 	$(BIN)/ruff format --check services tests deploy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-test-omero: $(STAMP) $(OMERO) ## the OMERO tests: simulated server, or the one that OMERO_HOST names
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/omero
+test-omero: $(STAMP) $(OMERO) $(WEB) ## the OMERO tests: simulated server, or the one that OMERO_HOST names
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/omero tests/omero_web
 
 image: $(STAMP)  ## container image noyau:<version>, or with VARIANT=cuda noyau:<version>-cuda
 	$(BIN)/python deploy/image/build_image.py --variant $(VARIANT)
@@ -80,7 +89,7 @@ proto: $(STAMP)  ## regenerate the Python code of proto/
 lock: $(STAMP)   ## renew requirements.lock from what is installed
 	$(BIN)/python -m pip install --quiet --upgrade ".[openvino,test]"
 	$(BIN)/python -m pip freeze --exclude-editable --exclude noyau | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' \
-	  | grep -vixF -f requirements-omero.lock | grep -v '^zeroc-ice' > requirements.lock
+	  | grep -vixF -f requirements-omero.lock -f requirements-omero-web.lock | grep -v '^zeroc-ice' > requirements.lock
 
 clean:           ## remove what make made here
 	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -27,7 +27,6 @@ VARIANTS = ("cpu", "cuda")
 LEFT_OUT = ("bioimageio", "test")
 TOOLS = ("pip", "setuptools>=77")
 CPU_TORCH = "https://download.pytorch.org/whl/cpu"
-_STAMP = "complete"
 
 
 def extras() -> list[str]:
@@ -75,17 +74,19 @@ def filled(name: str, requirements: list[str], torch: str | None = None) -> Path
     """
     house = HOUSES / name
     mark = fingerprint(name, requirements)
-    stamp = house / _STAMP
-    if stamp.is_file() and stamp.read_text() == mark:
+    # Beside the wheels and not among them: the same wheels are the same layer of the image.
+    stamp = HOUSES / f"{name}.complete"
+    if house.is_dir() and stamp.is_file() and stamp.read_text() == mark:
         return house
     HOUSES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=HOUSES, prefix=f".{name}-") as place:
         new = Path(place) / "new"
         _fill(new, house, requirements, torch)
-        (new / _STAMP).write_text(mark)
+        stamp.unlink(missing_ok=True)
         if house.exists():
             house.rename(Path(place) / "old")
         new.rename(house)
+    stamp.write_text(mark)
     return house
 
 

@@ -182,7 +182,7 @@ def test_wheels_are_fetched_once_and_again_after_a_change(
     assert len(calls) == 4
     assert f"--find-links={house}" in calls[2][1], "what is there is not fetched again"
     assert sorted(path.name for path in house.rglob("*.whl")) != first
-    assert [path.name for path in tmp_path.iterdir()] == ["s3"], "nothing half-written is left"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s3", "s3.complete"], "nothing half-written is left"
 
 
 def test_wheels_that_cannot_be_had_leave_the_old_ones(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from noyau.api.binding import Binding
+from noyau.api.guard import Protection
 from noyau.api.ports import PreviewOutcome, PreviewTask
 from noyau.api.preflight import Checks
 from noyau.api.server import ApiServer, Services
@@ -22,6 +24,9 @@ from noyau.domain.errors import FailedPrecondition, NotFound
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.model import ModelInfo
 from noyau.jobs.store import JobStore
+
+# The forger of tokens; pytest's importlib mode leaves sys.path alone.
+sys.path.insert(0, str(Path(__file__).parents[1] / "forging"))
 
 CROP_BYTES = 2**20
 ARCHIVE_BYTES = 3 * 2**20
@@ -103,16 +108,19 @@ class RunningApi:
     previewer: FakePreviewer
     stop: Callable[[], None]
 
-    def client(self) -> Client:
-        return Client(self.address, timeout=10.0)
+    def client(self, token: str | None = None) -> Client:
+        return Client(self.address, timeout=10.0, token=token)
 
 
 class ServerThread:
     """Runs an `ApiServer` on a loop of its own until `stop`."""
 
-    def __init__(self, services: Services, address: str, concurrent_calls: int) -> None:
+    def __init__(
+        self, services: Services, address: str, concurrent_calls: int, protection: Protection | None = None
+    ) -> None:
         self.address = ""
         self._arguments = (services, address, concurrent_calls)
+        self._protection = protection
         self._ready = threading.Event()
         self._stopping: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -129,6 +137,7 @@ class ServerThread:
             crop_bytes=CROP_BYTES,
             concurrent_calls=calls,
             archive_bytes=ARCHIVE_BYTES,
+            protection=self._protection,
         )
         await server.start()
         self.address = server.address
@@ -148,6 +157,12 @@ def refuse_cuda(device: str, backend: str) -> None:
 
 
 @pytest.fixture
+def fake_models() -> FakeModels:
+    """What a server serves where a test names nothing else."""
+    return FakeModels()
+
+
+@pytest.fixture
 def image_folder(tmp_path: Path) -> Path:
     """The only folder that the server may touch, with one (empty) image in it."""
     folder = tmp_path / "images"
@@ -161,12 +176,18 @@ def start_api(tmp_path: Path, image_folder: Path) -> Iterator[Callable[..., Runn
     stores: list[JobStore] = []
     threads: list[ServerThread] = []
 
-    def start(address: str = "127.0.0.1:0", concurrent_calls: int = 64, models: Any = None) -> RunningApi:
+    def start(
+        address: str = "127.0.0.1:0",
+        concurrent_calls: int = 64,
+        models: Any = None,
+        protection: Callable[[JobStore], Protection] | None = None,
+    ) -> RunningApi:
         store = JobStore.open(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
         stores.append(store)
         models, previewer = models or FakeModels(), FakePreviewer()
         checks = Checks(models, AccessPolicy((str(image_folder),)), refuse_cuda, 100, 1_000_000)
-        thread = ServerThread(Services(store, models, previewer, checks), address, concurrent_calls)
+        services = Services(store, models, previewer, checks)
+        thread = ServerThread(services, address, concurrent_calls, protection(store) if protection else None)
         threads.append(thread)
         return RunningApi(thread.address, store, previewer, thread.stop)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from noyau.commands.connecting import PrivateService, connected, private_settings
+from noyau.commands.credentials import Credentials
 from noyau.domain.errors import InvalidInput, NotFound
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import SegmentSpec
@@ -64,5 +65,8 @@ def test_a_long_path_falls_back_to_the_loopback(tmp_path: Path) -> None:
 def test_the_name_of_a_service_in_the_environment_gives_way_to_local() -> None:
     with connected("nobody:1", local=True, workers=0) as client:
         assert client.list().jobs == ()
-    with pytest.raises(InvalidInput), connected(None, local=True, tls_ca=Path("ca.pem"), workers=0):
+    with (
+        pytest.raises(InvalidInput),
+        connected(None, local=True, credentials=Credentials(tls_ca=Path("ca.pem")), workers=0),
+    ):
         pass

@@ -21,7 +21,7 @@ class ServerState:
     version: str
 
 
-def ask(target: str, security: Security, seconds: float, token: TokenSource | None = None) -> ServerState:
+def ask(target: str, security: Security, seconds: float, token: str | TokenSource | None = None) -> ServerState:
     """Asks the health service and for the version.
 
     Raises:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from noyau.commands.credentials import NOBODY, Credentials
 from noyau.domain.errors import InternalError, InvalidInput, NoyauError
 
 if TYPE_CHECKING:
@@ -26,23 +27,23 @@ _TIDY_SECONDS = 60.0
 
 @contextmanager
 def connected(
-    server: str | None, local: bool, tls_ca: Path | None = None, workers: int = 1, omero: str = ""
+    server: str | None, local: bool, credentials: Credentials = NOBODY, workers: int = 1, omero: str = ""
 ) -> Iterator[Client]:
     """A client of the service that the options name.
 
     Args:
         server: `--server`.
         local: `--local`; the private service ends with the context, whatever happens in it.
-        tls_ca: `--tls-ca`.
+        credentials: `--tls-ca`, `--tls-certificate`, `--tls-key`, `--token-file`.
         workers: worker processes of a private service; 0 where the command runs no job.
-        omero: alias of the OMERO server that the command is about; the service is told who asks. A private service
-            uses the session of `noyau omero login` itself.
+        omero: alias of the OMERO server that the command is about, else that of `--omero`; the service is told who
+            asks. A private service uses the session of `noyau omero login` itself.
 
     Raises:
         InvalidInput: both are given.
         NotFound: nobody has logged in to that server here.
     """
-    from noyau.client import Client, Security
+    from noyau.client import Client
     from noyau.commands.logins import own_logins
     from noyau.config import DEFAULT_ADDRESS
 
@@ -50,13 +51,19 @@ def connected(
         # NOYAU_SERVER in the environment is a default; the word on the command line wins.
         server = None
     if local:
-        if tls_ca is not None:
-            raise InvalidInput("--tls-ca goes with --server.", "A private service needs no certificate.")
+        if credentials.are_given:
+            raise InvalidInput(
+                "--tls-ca, --tls-certificate, --tls-key, --token-file and --omero go with --server.",
+                "A private service asks nobody who calls.",
+            )
         with PrivateService(workers) as address, Client(address) as client:
             yield client
         return
+    omero = omero or credentials.omero or ""
     proof = (omero, own_logins().server(omero).own_key()) if omero else None
-    with Client(server or DEFAULT_ADDRESS, security=Security(ca=tls_ca), omero=proof) as client:
+    with Client(
+        server or DEFAULT_ADDRESS, security=credentials.security(), omero=proof, token=credentials.token()
+    ) as client:
         yield client
 
 
@@ -124,8 +131,9 @@ class PrivateService:
 def private_settings(folder: Path, workers: int) -> Settings:
     """The user's settings with what is different for a private service: it may touch what the user may touch."""
     from noyau.commands.logins import Logins
-    from noyau.config import MetricsSettings, load_settings
+    from noyau.config import load_settings
     from noyau.config_auth import AuthSettings
+    from noyau.config_operations import MetricsSettings
 
     given = load_settings()
     socket = folder / "noyau.sock"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noyau.commands import options
+from noyau.commands.credentials import NOBODY, Credentials, with_credentials
 from noyau.commands.exits import EXIT_CODES, told
 from noyau.commands.showing import show_json, show_line
 from noyau.domain.errors import ErrorKind
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from noyau.operations.findings import Finding
 
 
+@with_credentials
 def doctor(
     config: Annotated[Path | None, typer.Option(envvar="NOYAU_CONFIG", help="TOML file with settings.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Without devices and the test inputs of models.")] = False,
     server: options.Server = None,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Check this machine, the settings, places and models, and with --server a running service.
@@ -32,7 +34,8 @@ def doctor(
         from noyau.operations.doctor import examine, works
 
         found: list[Finding] = []
-        for finding in examine(load_settings(config), quick=quick, server=server, tls_ca=tls_ca):
+        security, token = credentials.security(), credentials.token()
+        for finding in examine(load_settings(config), quick=quick, server=server, security=security, token=token):
             found.append(finding)
             if not json:
                 _show(finding)

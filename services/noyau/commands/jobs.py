@@ -9,6 +9,7 @@ import typer
 
 from noyau.commands import options
 from noyau.commands.connecting import connected, explain_absence
+from noyau.commands.credentials import NOBODY, Credentials, with_credentials
 from noyau.commands.exits import told
 from noyau.commands.progress import ProgressView
 from noyau.commands.running import show_job_result
@@ -20,6 +21,7 @@ JobId = Annotated[str, typer.Argument(help="Identifier of the job.")]
 LARGEST_PAGE = 1000
 
 
+@with_credentials
 def list_jobs(
     state: Annotated[
         list[str] | None, typer.Option(help="queued, running, succeeded, failed or cancelled; may be repeated.")
@@ -29,11 +31,11 @@ def list_jobs(
     task: Annotated[str, typer.Option(help="Only jobs of this task: segment or measure.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="Most jobs to list.")] = 50,
     server: options.Server = None,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """List jobs, newest first."""
-    with told(json), connected(server, False, tls_ca) as client:
+    with told(json), connected(server, False, credentials) as client:
         states = tuple(_state(name) for name in state or ())
         found: list[Job] = []
         token = ""
@@ -55,11 +57,12 @@ def list_jobs(
         )
 
 
+@with_credentials
 def show_job(
-    job_id: JobId, server: options.Server = None, tls_ca: options.TlsCa = None, json: options.Json = False
+    job_id: JobId, server: options.Server = None, credentials: Credentials = NOBODY, json: options.Json = False
 ) -> None:
     """Show one job: state, result or error."""
-    with told(json), connected(server, False, tls_ca) as client:
+    with told(json), connected(server, False, credentials) as client:
         job = client.get(job_id)
         if json:
             show_json({"job": job})
@@ -81,16 +84,17 @@ def show_job(
             show_job_result(job, json=False)
 
 
+@with_credentials
 def watch_job(
     job_id: JobId,
     after: Annotated[int, typer.Option(min=0, help="Only events after this sequence number.")] = 0,
     server: options.Server = None,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: Annotated[bool, typer.Option("--json", help="Write one JSON document per event and line.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Follow a job to its end, also across a restart of the service."""
-    with told(), connected(server, False, tls_ca) as client:
+    with told(), connected(server, False, credentials) as client:
         if json:
             for event in client.watch(job_id, after=after):
                 show_line(json_module.dumps(plain(event), allow_nan=False))
@@ -105,11 +109,12 @@ def watch_job(
         show_job_result(job, json=False)
 
 
+@with_credentials
 def cancel_job(
-    job_id: JobId, server: options.Server = None, tls_ca: options.TlsCa = None, json: options.Json = False
+    job_id: JobId, server: options.Server = None, credentials: Credentials = NOBODY, json: options.Json = False
 ) -> None:
     """Stop a job, waiting or running."""
-    with told(json), connected(server, False, tls_ca) as client:
+    with told(json), connected(server, False, credentials) as client:
         job = client.cancel(job_id)
         if json:
             show_json({"job": job})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from noyau.commands.connecting import connected, explain_absence
+from noyau.commands.credentials import NOBODY, Credentials
 from noyau.domain.errors import NoyauError
 
 if TYPE_CHECKING:
@@ -44,18 +45,18 @@ class Desk(Protocol):
 
 
 @contextmanager
-def model_desk(server: str | None, local: bool, tls_ca: Path | None = None) -> Iterator[Desk]:
+def model_desk(server: str | None, local: bool, credentials: Credentials = NOBODY) -> Iterator[Desk]:
     """The desk of the service that is named; without a name the user's own.
 
     Args:
         server: `--server`, or NOYAU_SERVER.
         local: `--local`, which wins over NOYAU_SERVER.
-        tls_ca: `--tls-ca`.
+        credentials: `--tls-ca` and what else proves who calls.
     """
     if server is None or local:
         yield _own_desk()
         return
-    with connected(server, False, tls_ca) as client:
+    with connected(server, False, credentials) as client:
         try:
             yield client.registry
         except NoyauError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from noyau.commands import options
+from noyau.commands.credentials import NOBODY, Credentials, with_credentials
 from noyau.commands.exits import told
 from noyau.commands.model_desk import model_desk
 from noyau.commands.showing import show_json, show_line, show_table
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
 Model = Annotated[str, typer.Argument(help="Model: name, name@version or name@alias.")]
 
 
+@with_credentials
 def list_models(
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """List models with their versions and aliases."""
-    with told(json), model_desk(server, local, tls_ca) as desk:
+    with told(json), model_desk(server, local, credentials) as desk:
         found = desk.catalogue()
         if json:
             # As before there were versions: the package's own words first.
@@ -38,15 +40,16 @@ def list_models(
             typer.echo(f"warning: {problem.what}: {problem.cause} {problem.remedy}".rstrip(), err=True)
 
 
+@with_credentials
 def show_model(
     model: Model,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Show one model: what it was trained on, its parameters and its figures."""
-    with told(json), model_desk(server, local, tls_ca) as desk:
+    with told(json), model_desk(server, local, credentials) as desk:
         entry = desk.entry(model)
         if json:
             show_json({"model": _plain(entry)})
@@ -54,15 +57,16 @@ def show_model(
         show_table(["model", entry.info.ref], list(_rows(entry)))
 
 
+@with_credentials
 def show_history(
     name: Annotated[str, typer.Argument(help="Model name, without version.")],
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Show what happened to a model: registrations, promotions, rollbacks and removals."""
-    with told(json), model_desk(server, local, tls_ca) as desk:
+    with told(json), model_desk(server, local, credentials) as desk:
         events = desk.history(name)
         if json:
             show_json({"events": events})
@@ -71,16 +75,17 @@ def show_history(
         show_table(["when", "who", "what", "version", "alias", "before"], rows)
 
 
+@with_credentials
 def check_model(
     model: Annotated[str, typer.Argument(help="Model, or a package folder or .zip archive on this machine.")],
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Check what a model's package carries of what others need to use it and to make it again; name what is missing."""
     with told(json):
-        score = _score(model, server, local, tls_ca)
+        score = _score(model, server, local, credentials)
         if json:
             missing = [element.name for element in score.elements if not element.present]
             show_json({"model": score.model, "elements": score.elements, "missing": missing})
@@ -91,13 +96,13 @@ def check_model(
         show_line(f"{present} of {len(score.elements)} elements are there.")
 
 
-def _score(model: str, server: str | None, local: bool, tls_ca: Path | None) -> ModelScore:
+def _score(model: str, server: str | None, local: bool, credentials: Credentials) -> ModelScore:
     if Path(model).exists():
         from noyau.config import load_settings
         from noyau.wiring import own_model_desk
 
         return own_model_desk(load_settings()).check_path(options.absolute(model))
-    with model_desk(server, local, tls_ca) as desk:
+    with model_desk(server, local, credentials) as desk:
         return desk.check(model)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from noyau.commands import options
+from noyau.commands.credentials import NOBODY, Credentials, with_credentials
 from noyau.commands.exits import told
 from noyau.commands.model_desk import model_desk, user_name
 from noyau.commands.models import Model
@@ -25,6 +26,7 @@ Alias = Annotated[str | None, typer.Option("--alias", help="Let this alias point
 By = Annotated[str | None, typer.Option("--by", help="Who does this, for the record. Default: the user's name.")]
 
 
+@with_credentials
 def register_model(
     package: Annotated[str, typer.Argument(help="Package folder (as `noyau train` writes it) or .zip archive.")],
     name: Name = None,
@@ -32,19 +34,20 @@ def register_model(
     by: By = None,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Register a model as the next version of its name. It must pass the test that it brings along."""
     with told(json):
         chosen = _options(by, name, alias)
         if Path(package).is_file():
-            _show(_register_archive(package, chosen, server, local, tls_ca), json)
+            _show(_register_archive(package, chosen, server, local, credentials), json)
             return
-        with model_desk(server, local, tls_ca) as desk:
+        with model_desk(server, local, credentials) as desk:
             _show(desk.register(options.absolute(package), chosen), json)
 
 
+@with_credentials
 def import_model(
     archive: Annotated[str, typer.Argument(help="bioimage.io archive (.zip) on this machine.")],
     name: Name = None,
@@ -62,27 +65,28 @@ def import_model(
     by: By = None,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Import a bioimage.io archive, ours or another maker's, and register it. It is checked before anything runs."""
     with told(json):
         rule = _rule(kind, foreground, border, output, threshold)
         chosen = _options(by, name, alias, rule, allow_torchscript)
-        _show(_register_archive(archive, chosen, server, local, tls_ca), json)
+        _show(_register_archive(archive, chosen, server, local, credentials), json)
 
 
+@with_credentials
 def export_model(
     model: Model,
     archive: Annotated[str, typer.Argument(help="The .zip file to write.")],
     overwrite: options.Overwrite = False,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Export a model as a bioimage.io archive."""
-    with told(json), model_desk(server, local, tls_ca) as desk:
+    with told(json), model_desk(server, local, credentials) as desk:
         target = Path(options.absolute(archive))
         if not target.parent.is_dir():
             raise NotFound(f"There is no folder '{target.parent}'.", "Make it first.")
@@ -93,13 +97,14 @@ def export_model(
             show_line(f"{info.ref} is in {target}")
 
 
+@with_credentials
 def promote_model(
     model: Model,
     alias: Annotated[str, typer.Option("--alias", help="Alias to move.")] = PRODUCTION,
     by: By = None,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Let the alias `production`, and with it the bare name, mean a version. Nothing is restarted."""
@@ -109,24 +114,26 @@ def promote_model(
             raise InvalidInput(
                 f"'{model}' names no version.", f"Write which one: {model}@2, or {model}@latest for the newest."
             )
-        with model_desk(server, local, tls_ca) as desk:
+        with model_desk(server, local, credentials) as desk:
             _show_alias(desk.set_alias(name, alias, version, _by(by)), alias, json)
 
 
+@with_credentials
 def rollback_model(
     name: Annotated[str, typer.Argument(help="Model name, without version.")],
     alias: Annotated[str, typer.Option("--alias", help="Alias to move.")] = PRODUCTION,
     by: By = None,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Let `production` mean what it meant before its last promotion, or else the next older version."""
-    with told(json), model_desk(server, local, tls_ca) as desk:
+    with told(json), model_desk(server, local, credentials) as desk:
         _show_alias(desk.rollback(name, alias, _by(by)), alias, json)
 
 
+@with_credentials
 def alias_model(
     model: Annotated[str, typer.Argument(help="name@version; with --remove the name alone.")],
     alias: Annotated[str, typer.Argument(help="Alias, e.g. candidate.")],
@@ -134,29 +141,30 @@ def alias_model(
     by: By = None,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Let any alias point to a version, or take it away."""
     if not remove:
-        promote_model(model, alias, by, server, local, tls_ca, json)
+        promote_model(model, alias, by, server, local, credentials, json)
         return
-    with told(json), model_desk(server, local, tls_ca) as desk:
+    with told(json), model_desk(server, local, credentials) as desk:
         name = model.partition("@")[0]
         desk.drop_alias(name, alias, _by(by))
         show_json({"model": name, "removed_alias": alias}) if json else show_line(f"{name}@{alias} is gone")
 
 
+@with_credentials
 def remove_model(
     model: Annotated[str, typer.Argument(help="name@version in full.")],
     by: By = None,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     json: options.Json = False,
 ) -> None:
     """Remove a registered version that no alias points to. Its number is never given again."""
-    with told(json), model_desk(server, local, tls_ca) as desk:
+    with told(json), model_desk(server, local, credentials) as desk:
         info = desk.remove(model, _by(by))
         show_json({"removed": info.ref, "digest": info.digest}) if json else show_line(f"{info.ref} is gone")
 
@@ -181,12 +189,12 @@ def repair_model(
 
 
 def _register_archive(
-    path: str, chosen: RegisterOptions, server: str | None, local: bool, tls_ca: Path | None
+    path: str, chosen: RegisterOptions, server: str | None, local: bool, credentials: Credentials
 ) -> ModelEntry:
     archive = Path(options.absolute(path))
     if not archive.is_file():
         raise NotFound(f"There is no archive '{archive}'.", "Give the path of a .zip file.")
-    with model_desk(server, local, tls_ca) as desk:
+    with model_desk(server, local, credentials) as desk:
         return desk.register_archive(archive, chosen)
 
 

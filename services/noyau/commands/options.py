@@ -17,10 +17,6 @@ Server = Annotated[
     typer.Option("--server", envvar="NOYAU_SERVER", help="Address of a service: host:port or unix:/path."),
 ]
 Local = Annotated[bool, typer.Option("--local", help="Start a private service for this command only.")]
-TlsCa = Annotated[
-    Path | None,
-    typer.Option("--tls-ca", envvar="NOYAU_TLS_CA", help="PEM file of the authority of the service's certificate."),
-]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on standard error.")]
 VoxelSizeText = Annotated[
     str | None,
@@ -56,7 +52,9 @@ RoisText = Annotated[
 LabelImageText = Annotated[
     str,
     typer.Option(
-        "--label-image", help="Label image in OMERO: auto (where ROIs do not show every pixel), always or never."
+        "--label-image",
+        help="Label image in OMERO: auto (where ROIs do not show every pixel), always, never, or zarr "
+        "(into the OME-Zarr behind the image).",
     ),
 ]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 
 from noyau.commands.connecting import connected, explain_absence
+from noyau.commands.credentials import NOBODY, Credentials
 from noyau.commands.exits import PARTIAL, told
 from noyau.commands.progress import ProgressView
 from noyau.commands.showing import plain, show_json, show_line, show_table
@@ -23,7 +23,7 @@ class Run:
 
     server: str | None = None
     local: bool = False
-    tls_ca: Path | None = None
+    credentials: Credentials = NOBODY
     json: bool = False
     quiet: bool = False
     detach: bool = False
@@ -50,7 +50,7 @@ def run_job(spec: JobSpec, run: Run) -> None:
 
 
 def _run(spec: JobSpec, run: Run) -> Job:
-    with connected(run.server, run.local, run.tls_ca, omero=_omero_alias(spec)) as client:
+    with connected(run.server, run.local, run.credentials, omero=_omero_alias(spec)) as client:
         try:
             job = client.submit(spec, group=run.group, priority=run.priority, idempotency_key=run.key)
         except NoyauError as error:

@@ -7,12 +7,14 @@ from typing import Annotated, get_args
 import typer
 
 from noyau.commands import options
+from noyau.commands.credentials import NOBODY, Credentials, with_credentials
 from noyau.commands.exits import told
 from noyau.commands.running import Run, run_job
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import LabelImage, Rois, SegmentSpec
 
 
+@with_credentials
 def segment(
     images: options.Images,
     model: options.ModelName = None,
@@ -39,8 +41,8 @@ def segment(
     overwrite: options.Overwrite = False,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
-    priority: Annotated[int, typer.Option(help="Higher runs first.")] = 0,
+    credentials: Credentials = NOBODY,
+    priority: Annotated[int, typer.Option(help="Higher runs first within its group.")] = 0,
     group: Annotated[str, typer.Option(help="Group that the job is counted for.")] = "",
     key: Annotated[str, typer.Option(help="Idempotency key: the same key again gives the same job.")] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and do not wait for it.")] = False,
@@ -72,4 +74,4 @@ def segment(
             rois=options.parse_word("--rois", rois, get_args(Rois)),
             label_image=options.parse_word("--label-image", label_image, get_args(LabelImage)),
         )
-    run_job(spec, Run(server, local, tls_ca, json, quiet, detach, priority, group, key))
+    run_job(spec, Run(server, local, credentials, json, quiet, detach, priority, group, key))

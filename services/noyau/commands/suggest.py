@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from noyau.commands import options
+from noyau.commands.credentials import NOBODY, Credentials, with_credentials
 from noyau.commands.exits import told
 from noyau.commands.running import Run, run_job
 from noyau.domain.image import ImageRef
 from noyau.domain.training_jobs import SuggestSpec
 
 
+@with_credentials
 def suggest(
     images: Annotated[list[str], typer.Argument(help="OME-Zarr images, or plates, wells and fields; paths or URIs.")],
     output: Annotated[str, typer.Option("--output", "-o", help="Folder to make, or what gets the table in OMERO.")],
@@ -32,8 +34,8 @@ def suggest(
     overwrite: options.Overwrite = False,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
-    priority: Annotated[int, typer.Option(help="Higher runs first.")] = 0,
+    credentials: Credentials = NOBODY,
+    priority: Annotated[int, typer.Option(help="Higher runs first within its group.")] = 0,
     group: Annotated[str, typer.Option(help="Group that the job is counted for.")] = "",
     key: Annotated[str, typer.Option(help="Idempotency key: the same key again gives the same job.")] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Print the job's id and do not wait for it.")] = False,
@@ -58,4 +60,4 @@ def suggest(
             device=device,
             overwrite=overwrite,
         )
-    run_job(spec, Run(server, local, tls_ca, json, quiet, detach, priority, group, key))
+    run_job(spec, Run(server, local, credentials, json, quiet, detach, priority, group, key))

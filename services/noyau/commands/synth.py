@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from noyau.commands import options
+from noyau.commands.credentials import NOBODY, Credentials, with_credentials
 from noyau.commands.exits import told
 from noyau.commands.progress import ProgressView
 from noyau.commands.running import Run, run_job
@@ -15,6 +16,7 @@ from noyau.domain.errors import InvalidInput
 from noyau.domain.training_jobs import SynthSpec
 
 
+@with_credentials
 def synth(
     out: Annotated[str, typer.Argument(help="name.npz or name.ome.zarr for one image, else a folder.")],
     shape: Annotated[str, typer.Option(metavar="[Z,]Y,X", help="Voxels.")] = "48,192,192",
@@ -33,7 +35,7 @@ def synth(
     server: Annotated[
         str | None, typer.Option("--server", help="Make them as a job of this service: host:port or unix:/path.")
     ] = None,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     detach: Annotated[bool, typer.Option("--detach", help="With --server: print the job's id, do not wait.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -64,7 +66,7 @@ def synth(
     if server is None:
         _make_here(spec, ngff, json, quiet)
     else:
-        run_job(spec, Run(server, False, tls_ca, json, quiet, detach))
+        run_job(spec, Run(server, False, credentials, json, quiet, detach))
 
 
 def _make_here(spec: SynthSpec, ngff: str, json: bool, quiet: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from noyau.commands import options
 from noyau.commands import train_options as given
+from noyau.commands.credentials import NOBODY, Credentials, with_credentials
 from noyau.commands.exits import told
 from noyau.commands.progress import ProgressView
 from noyau.commands.running import Run, run_job
@@ -14,6 +15,7 @@ from noyau.commands.showing import show_json, show_line
 from noyau.commands.train_options import TrainOptions
 
 
+@with_credentials
 def train(
     out: given.Out = None,
     name: given.Name = "",
@@ -49,7 +51,7 @@ def train(
     resume: given.Resume = False,
     server: options.Server = None,
     local: options.Local = False,
-    tls_ca: options.TlsCa = None,
+    credentials: Credentials = NOBODY,
     priority: given.Priority = 0,
     group: given.Group = "",
     key: given.Key = "",
@@ -65,7 +67,7 @@ def train(
         options.refuse_detached_private(detach, local)
         spec = asked.spec()
     if out is None:
-        run_job(spec, Run(server, local, tls_ca, json, quiet, detach, priority, group, key))
+        run_job(spec, Run(server, local, credentials, json, quiet, detach, priority, group, key))
     else:
         with told(json):
             _train_here(asked, out, json, quiet)

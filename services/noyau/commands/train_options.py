@@ -62,7 +62,7 @@ Alias = Annotated[str | None, typer.Option(help="Alias of the new version, e.g. 
 Description = Annotated[str, typer.Option(help="For the model's card.")]
 Licence = Annotated[str, typer.Option(help="Licence of the model, for its card.")]
 Resume = Annotated[bool, typer.Option("--resume", help="With OUT: go on from the checkpoint there.")]
-Priority = Annotated[int, typer.Option(help="Higher runs first.")]
+Priority = Annotated[int, typer.Option(help="Higher runs first within its group.")]
 Group = Annotated[str, typer.Option(help="Group that the job is counted for.")]
 Key = Annotated[str, typer.Option(help="Idempotency key: the same key again gives the same job.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Print the job's id and do not wait for it.")]

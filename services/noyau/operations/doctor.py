@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from pathlib import Path
 
+from noyau.client.proofs import TokenSource
+from noyau.client.security import Security
 from noyau.config import Settings
 from noyau.operations import machine, places, remote
 from noyau.operations.findings import Finding, Status, look, ok
 from noyau.operations.starting import startup_mistakes
 from noyau.wiring import own_model_desk
 
+Token = str | TokenSource | None
 
-def examine(settings: Settings, *, quick: bool, server: str | None, tls_ca: Path | None) -> Iterator[Finding]:
+
+def examine(
+    settings: Settings, *, quick: bool, server: str | None, security: Security | None = None, token: Token = None
+) -> Iterator[Finding]:
     """Looks at everything, one finding after the other. Changes nothing, and makes no file that stays.
 
     Args:
         settings: of the service.
         quick: without what takes seconds: devices, and the test inputs of models.
         server: address of a running service; None looks at none.
-        tls_ca: PEM file of the authority of its certificate.
+        security: TLS of the channel to it.
+        token: of the caller.
     """
     yield from look("settings", lambda: _settings(settings))
     yield from look("software", machine.software)
@@ -33,7 +39,7 @@ def examine(settings: Settings, *, quick: bool, server: str | None, tls_ca: Path
     yield from look("models", lambda: places.models(own_model_desk(settings), test=not quick))
     yield from look("endpoints", lambda: remote.endpoints(settings))
     if server is not None:
-        yield from look(f"server {server}", partial(remote.server, server, tls_ca))
+        yield from look(f"server {server}", partial(remote.server, server, security, token))
 
 
 def works(findings: Iterable[Finding]) -> bool:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from noyau.client.proofs import TokenSource
+from noyau.client.security import Security
 from noyau.config import Settings
 from noyau.operations.findings import Finding, Status, ok
 
 SECONDS = 5.0
 
 
-def server(address: str, tls_ca: Path | None) -> Iterator[Finding]:
+def server(address: str, security: Security | None = None, token: str | TokenSource | None = None) -> Iterator[Finding]:
     """A running service: whether it takes calls, and its version."""
     from noyau.client.health import ask
-    from noyau.client.security import Security
 
-    found = ask(address, Security(ca=tls_ca), SECONDS)
+    found = ask(address, security or Security(), SECONDS, token)
     name, own = f"server {address}", version("noyau")
     if not found.serving:
         remedy = "It is starting or stopping; look at its log if that lasts."

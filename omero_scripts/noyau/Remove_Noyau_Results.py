@@ -49,6 +49,8 @@ def clean(line, inputs):
         if inputs.get("Remove", False):
             done = remove_run(line, uri, run, edited=edited)
             objects, kept = objects + done.objects, kept + len(done.kept)
+            for place in done.zarr:
+                print(f"Labels outside of OMERO were left: {place}")
         else:
             stay = 0 if edited else len(found.edited)
             objects, kept = objects + sum(counts) - stay, kept + stay

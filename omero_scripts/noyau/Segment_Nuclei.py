@@ -12,7 +12,12 @@ from omero.rtypes import rlong, robject, rstring, wrap
 SERVICE = ServiceAt(address="127.0.0.1:50051", alias="omero", ca="")
 
 ROIS = {"Automatic": "auto", "Masks": "masks", "Polygons": "polygons", "Points": "points", "None": "none"}
-LABEL_IMAGE = {"Where ROIs do not show everything": "auto", "Always": "always", "Never": "never"}
+LABEL_IMAGE = {
+    "Where ROIs do not show everything": "auto",
+    "Always": "always",
+    "Never": "never",
+    "In the OME-Zarr behind the image": "zarr",
+}
 
 
 def dialog():

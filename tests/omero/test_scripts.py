@@ -15,12 +15,22 @@ import omero.scripts
 import pytest
 from noyau.client import Client
 from noyau.commands.omero_scripts import scripts_for, shipped_scripts
+from noyau.domain.access import AccessPolicy
+from noyau.domain.axes import Axes
 from noyau.domain.errors import InvalidInput, NotFound
-from noyau.domain.geometry import VoxelSize
-from noyau.domain.jobs import JobState
+from noyau.domain.geometry import Box, VoxelSize
+from noyau.domain.image import ImageRef
+from noyau.domain.jobs import JobState, SegmentSpec
+from noyau.domain.omero_uri import OmeroUri
+from noyau.omero.gateway import Gateway
+from noyau.omero.truth import read_truth
+from noyau.sources.labels import open_labels
+from noyau.sources.raster import Raster
+from noyau.sources.writing import write_image
+from noyau.storage.store import Store
 from noyau.training.synthetic import generate, recipe_named
 from omero.rtypes import rbool, rint, rlist, rlong, rstring, unwrap
-from omero_kit import ALIAS, new_image, results_on
+from omero_kit import ALIAS, PASSWORD_ENV, new_image, results_on, server_of, visitor_of
 from omero_place import Place
 from omero_seed import Seed, connect, roi_with_mask
 from test_service import Running
@@ -172,6 +182,38 @@ def test_suggesting_from_the_menu(installed: dict[str, int], login: Login, seed:
     removed = run(client, installed["Remove_Noyau_Results.py"], Remove=rbool(True), **chosen_of(images))
     assert removed["Message"].startswith("Removed")
     assert [results_on(client, i)["annotations"] for i in images] == [0, 0]
+
+
+def test_an_embryo_from_the_menu_has_the_labels_that_it_has_as_ome_zarr(
+    installed: dict[str, int],
+    service: Running,
+    login: Login,
+    omero_place: Place,
+    seed: Seed,
+    shared_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(PASSWORD_ENV, seed.password)
+    with np.load(shared_data / "bbbc050" / "Emb10_t101.npz") as arrays:
+        pixels = arrays["image"]
+    beside = service.folder / "embryo.ome.zarr"
+    spacing = {"z": 1.75, "y": 0.8, "x": 0.8}
+    raster = Raster(pixels, Axes("zyx"), spacing, ("nuclei",))
+    write_image(Store(str(beside)), raster, "image", "0.5", lambda: None)
+    with Client(service.address, omero=(ALIAS, login("alice", "lab").getSessionId())) as noyau:
+        done = noyau.wait(noyau.submit(SegmentSpec((ImageRef(str(beside)),))).id)
+    assert done.state is JobState.SUCCEEDED, done.error
+    with open_labels(str(beside), name="nuclei", access=AccessPolicy.everything()) as labels:
+        expected = labels.read(Box.of(labels.info.shape))
+
+    image = new_image(login, "alice", "lab", pixels[np.newaxis, np.newaxis], pixel_size=tuple(spacing.values()))
+    results = run(login("alice", "lab"), installed["Segment_Nuclei.py"], **chosen_of([image]))
+    assert f"Found {expected.max()} nuclei in 1 image with nuclei-3d" in results["Message"]
+    uri = OmeroUri(ALIAS, "image", image)
+    with Gateway([server_of(omero_place, seed)]) as gateway:
+        truth = read_truth(visitor_of(gateway, seed, "alice").at(uri), uri, pixels.shape)
+    assert expected.max() >= 2
+    assert (truth.labels == expected).all()
 
 
 def test_training_needs_something_drawn(installed: dict[str, int], login: Login) -> None:

@@ -176,7 +176,19 @@ def _remove(gateway: Gateway, chosen: Found, edited: bool) -> tuple[int, int]:
         what = f"removing Noyau's results from {uri.title}"
         done = visitor.at(uri).call(partial(remove_run, parent=uri, run=run, edited=edited), what)
         removed, kept = removed + done.objects, kept + len(done.kept)
+        for place in done.zarr:
+            _withdraw(place, run)
     return removed, kept
+
+
+def _withdraw(place: str, run: Run) -> None:
+    """Removes labels that a run wrote into an OME-Zarr, where this machine can; else says where they are."""
+    from noyau.domain.access import AccessPolicy
+    from noyau.pipelines.zarr_labels import withdraw_zarr_labels
+
+    image = place.removesuffix(f"/labels/{run.name}")
+    if not withdraw_zarr_labels(image, run.name, run.job, AccessPolicy.everything()):
+        typer.echo(f"The labels in {place} could not be removed from here.", err=True)
 
 
 def _show(chosen: Found) -> None:

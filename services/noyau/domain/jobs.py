@@ -12,7 +12,7 @@ from noyau.domain.image import ImageRef
 from noyau.domain.training_jobs import SuggestSpec, SynthSpec, TrainSpec
 
 Rois = Literal["auto", "masks", "polygons", "points", "none"]
-LabelImage = Literal["auto", "always", "never"]
+LabelImage = Literal["auto", "always", "never", "zarr"]
 
 
 class JobState(StrEnum):
@@ -52,7 +52,7 @@ class SegmentSpec:
         fill_missing: treat missing chunks as zero instead of refusing them.
         rois: of images in OMERO: `auto` (masks within the budget), `masks`, `polygons`, `points` or `none`.
         label_image: of images in OMERO, whether labels are saved as an image: `auto` (where ROIs do not show every
-            pixel), `always` or `never`.
+            pixel), `always` or `never`; `zarr` writes them into the OME-Zarr behind the image.
     """
 
     images: tuple[ImageRef, ...]

@@ -47,7 +47,8 @@ def plan_rois(wanted: Rois, image: LabelImage, objects: int, shapes: int, budget
 
     Args:
         wanted: kind of ROI; `auto` means masks.
-        image: whether a label image is wanted; `auto` means only where ROIs do not show every pixel.
+        image: whether a label image is wanted; `auto` means only where ROIs do not show every pixel, `zarr` that the
+            labels are written elsewhere.
         objects: number of objects.
         shapes: number of masks (or polygons) over all planes, at least; an upper bound is fine.
         budget: the most that one image gets.
@@ -65,7 +66,7 @@ def plan_rois(wanted: Rois, image: LabelImage, objects: int, shapes: int, budget
         kind = "none"
     label_image = image == "always" or (image == "auto" and objects > 0 and kind != "masks")
     if message:
-        instead = ["a label image"] if label_image else []
+        instead = ["a label image"] if label_image else ["labels in the OME-Zarr"] if image == "zarr" else []
         instead += ["centre points"] if kind == "points" else []
         message += f"they are saved as {' and '.join(instead)}." if instead else "no ROIs are saved."
     return RoiPlan(kind, label_image, message)

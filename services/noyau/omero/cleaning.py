@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from noyau.domain.omero_uri import OmeroUri
+from noyau.omero.annotating import map_values
 from noyau.omero.edits import edited_rois
 from noyau.omero.inventory import Belongings, belongings
 from noyau.omero.line import Line
 from noyau.omero.removing import remove, require_ours
-from noyau.omero.runs import Run
+from noyau.omero.runs import ZARR_LABELS, Run
 from noyau.omero.sets import images_of
 
 
@@ -20,10 +21,12 @@ class Removed:
     Attributes:
         objects: how many objects went.
         kept: ids of the ROIs that stayed, because somebody had changed them.
+        zarr: URIs of labels outside of OMERO that the run had written; they are where they were.
     """
 
     objects: int = 0
     kept: tuple[int, ...] = ()
+    zarr: tuple[str, ...] = ()
 
 
 def runs_about(line: Line, uri: OmeroUri) -> list[tuple[OmeroUri, Run, Belongings]]:
@@ -58,6 +61,7 @@ def remove_run(line: Line, parent: OmeroUri, run: Run, *, edited: bool = False) 
     if found is None:
         return Removed()
     kept = () if edited else edited_rois(line, found.rois)
+    outside = map_values(line, found.marker).get(ZARR_LABELS) if found.marker else None
     require_ours(line, {"Image": found.images})
     remove(line, {"Annotation": found.annotations})
     # Files whose annotation was just removed went with it; those that never had one are left.
@@ -66,4 +70,4 @@ def remove_run(line: Line, parent: OmeroUri, run: Run, *, edited: bool = False) 
     rois = tuple(sorted(set(found.rois) - set(kept)))
     remove(line, {"Roi": rois})
     remove(line, {"Image": found.images})
-    return Removed(sum(map(len, (found.annotations, files, rois, found.images))), kept)
+    return Removed(sum(map(len, (found.annotations, files, rois, found.images))), kept, (outside,) if outside else ())

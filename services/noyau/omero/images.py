@@ -31,6 +31,7 @@ class OmeroImage:
         zarr: path of the OME-Zarr behind the image, None where there is none.
         may_annotate: the session's user may attach annotations and draw ROIs.
         may_link: the user may put it into containers of their own.
+        may_edit: the user may change the image itself.
     """
 
     uri: OmeroUri
@@ -44,6 +45,7 @@ class OmeroImage:
     zarr: str | None
     may_annotate: bool
     may_link: bool
+    may_edit: bool = False
 
 
 def read_image(line: Line, uri: OmeroUri) -> OmeroImage:
@@ -81,6 +83,7 @@ def read_image(line: Line, uri: OmeroUri) -> OmeroImage:
         zarr=_zarr(line, uri),
         may_annotate=bool(permissions.canAnnotate()),
         may_link=bool(permissions.canLink()),
+        may_edit=bool(permissions.canEdit()),
     )
 
 

@@ -135,6 +135,14 @@ def image_described(line: Line, description: str) -> int | None:
     return found[0] if found else None
 
 
+def roi_described(line: Line, image: OmeroUri, description: str) -> int | None:
+    """Id of our ROI whose description begins so, None where there is none."""
+    for number, text in queries.rows(line, _ROIS, id=image.id, owner=line.user_id, text=f"{PREFIX}%"):
+        if text.startswith(f"{description} "):
+            return int(number)
+    return None
+
+
 def label_image_of(line: Line, image: OmeroUri, name: str) -> int | None:
     """Id of the newest label image that anyone in the group had Noyau write about an image, None where there is none.
 

@@ -13,6 +13,7 @@ from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import queries
 from noyau.omero.bindings import omero_library
 from noyau.omero.edits import with_count
+from noyau.omero.images import MULTISCALES
 from noyau.omero.line import Line
 from noyau.omero.masks import object_masks
 from noyau.omero.outlines import centre_of, object_outlines
@@ -21,6 +22,8 @@ from noyau.omero.removing import remove
 BATCH_ROIS = 200
 BATCH_BYTES = 16 * 2**20
 _NAME = "nucleus "
+_ENTITY = 3
+"""Any number: ExternalInfo wants one."""
 _OF_PART = (
     "select r.id, r.name, r.description from Roi r "
     "where r.image.id = :id and r.details.owner.id = :owner and r.description like :text order by r.id"
@@ -74,6 +77,36 @@ def make_roi(item: ObjectCrop, kind: Kind, image: int, description: str) -> tupl
         roi.addShape(shape)
         size += weight + 200
     return roi, size
+
+
+def make_reference(image: int, height: int, width: int, path: str, description: str) -> Any:
+    """A Roi that is not saved yet and points to labels in an OME-Zarr: one empty Mask over the plane.
+
+    Readers of Zarr-backed images find the labels by the mask's ExternalInfo (omero-zarr-pixel-buffer).
+
+    Args:
+        image: id of the image.
+        height, width: of its planes.
+        path: of the label group.
+        description: the run and the part of it.
+    """
+    omero = omero_library()
+    rtypes, model = omero.rtypes, omero.model
+    info = model.ExternalInfoI()
+    info.setEntityId(rtypes.rlong(_ENTITY))
+    info.setEntityType(rtypes.rstring(MULTISCALES))
+    info.setLsid(rtypes.rstring(path))
+    mask = model.MaskI()
+    for name, value in (("X", 0), ("Y", 0), ("Width", width), ("Height", height)):
+        getattr(mask, f"set{name}")(rtypes.rdouble(float(value)))
+    mask.setBytes(bytes(-(-height * width // 8)))
+    mask.getDetails().setExternalInfo(info)
+    roi = model.RoiI()
+    roi.setImage(model.ImageI(image, False))
+    roi.setName(rtypes.rstring("labels in the OME-Zarr"))
+    roi.setDescription(rtypes.rstring(with_count(description, 1)))
+    roi.addShape(mask)
+    return roi
 
 
 def save_rois(line: Line, rois: Sequence[Any]) -> list[int]:

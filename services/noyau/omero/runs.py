@@ -18,6 +18,10 @@ FILE_NAMESPACE = "noyau/file"
 BULK_NAMESPACE = "openmicroscopy.org/omero/bulk_annotations"
 """Of tables, so that OMERO.web shows them."""
 PREFIX = "noyau run "
+ZARR_PART = "Zarr labels"
+"""The part of a run that only points to labels outside of OMERO."""
+ZARR_LABELS = "Zarr labels"
+"""Name in the marker of where labels are that were written into the OME-Zarr behind the image."""
 _TAG = re.compile(r"noyau run (?P<job>[A-Za-z0-9_-]+)/(?P<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)(?: .*)?", re.DOTALL)
 
 
@@ -61,6 +65,12 @@ def run_of(description: str | None) -> Run | None:
     """The run that a description names; None for what is not ours."""
     match = _TAG.fullmatch(description or "")
     return Run(match["job"], match["name"]) if match else None
+
+
+def is_reference(description: str | None) -> bool:
+    """Whether a ROI of ours with this description outlines nothing, and points to Zarr labels instead."""
+    run = run_of(description)
+    return run is not None and str(description).startswith(run.part(ZARR_PART))
 
 
 def file_prefix(parent: OmeroUri) -> str:

@@ -20,7 +20,7 @@ from noyau.domain.omero_uri import OmeroUri
 from noyau.omero import queries, shapes
 from noyau.omero.line import Line
 from noyau.omero.masks import unpack
-from noyau.omero.runs import run_of
+from noyau.omero.runs import is_reference, run_of
 from noyau.omero.session import Session
 from noyau.omero.shapes import Patch, Transform
 
@@ -71,14 +71,15 @@ def read_truth(
 
 def of_name(rois: list[tuple[int, str | None, str | None]], name: str | None) -> list[tuple[int, str | None]]:
     """Ids and names of the ROIs that are meant, from ids, names and descriptions; see `read_truth`."""
-    runs = {roi: run_of(text) for roi, _, text in rois}
+    drawn = [one for one in rois if not is_reference(one[2])]
+    runs = {roi: run_of(text) for roi, _, text in drawn}
     there = any(run is not None and run.name == name for run in runs.values())
 
     def is_meant(roi: int) -> bool:
         run = runs[roi]
         return run is None or not there or run.name == name
 
-    return [(roi, title) for roi, title, _ in rois if is_meant(roi)]
+    return [(roi, title) for roi, title, _ in drawn if is_meant(roi)]
 
 
 def number_rois(rois: list[tuple[int, str | None]]) -> dict[int, int]:

@@ -62,7 +62,7 @@ def plan_items(
             job=context.job_id,
         )
         if item.staged:
-            check_publication(item, spec.labels, spec.overwrite, context)
+            check_publication(item, spec.labels, spec.overwrite, context, into_zarr=spec.label_image == "zarr")
         planned.append(SegmentItem(item, plan))
     return tuple(planned)
 

@@ -18,12 +18,13 @@ from noyau.omero.budget import RoiPlan, plan_rois
 from noyau.omero.images import OmeroImage, read_image
 from noyau.omero.label_image import LabelImage
 from noyau.omero.rois import ObjectCrop
-from noyau.omero.runs import Run
+from noyau.omero.runs import ZARR_LABELS, Run
 from noyau.pipelines.attachments import Attachments, Published, replaced, write_whole
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.omero_sinks import omero_sink
 from noyau.pipelines.places import omero_of
 from noyau.pipelines.targets import Item
+from noyau.pipelines.zarr_labels import check_zarr_labels, write_zarr_labels
 from noyau.planning.enlarging import Enlarging
 from noyau.planning.units import unit_shape
 from noyau.sinks.colours import colour
@@ -32,11 +33,15 @@ from noyau.sinks.results import OVERVIEW
 from noyau.sources.labels import LabelSource, open_labels
 
 READ_UNIT = (64, 512, 512)
+MOST_REFERENCED = 64_000_000
+"""Pixels of a plane above which no ROI points to Zarr labels: it holds a bit for each."""
 FILL_ALPHA = 110
 """Opacity of a mask: the image shows through."""
 
 
-def check_publication(item: Item, name: str, overwrite: bool, context: PipelineContext) -> None:
+def check_publication(
+    item: Item, name: str, overwrite: bool, context: PipelineContext, *, into_zarr: bool = False
+) -> None:
     """Refuses before any work what could not be saved afterwards.
 
     Args:
@@ -44,6 +49,7 @@ def check_publication(item: Item, name: str, overwrite: bool, context: PipelineC
         name: of the results.
         overwrite: earlier results of this name may be replaced.
         context: of the job.
+        into_zarr: the labels go into the OME-Zarr behind the image.
 
     Raises:
         PermissionRefused: the job's owner may not add anything to the image.
@@ -59,6 +65,8 @@ def check_publication(item: Item, name: str, overwrite: bool, context: PipelineC
             "Ask the group's owner for permission, or write the results elsewhere with --output.",
         )
     omero_sink(uri, name, context).require_free(overwrite=overwrite)
+    if into_zarr:
+        check_zarr_labels(item.ref, image, name, overwrite, context)
 
 
 def publish(spec: SegmentSpec, item: Item, info: ImageInfo, staged: ImageResult, context: PipelineContext) -> Published:
@@ -129,6 +137,9 @@ class _Publication:
         if self.plan.kind != "none":
             rois = self.sink.write_rois(self._objects(), self.plan.kind)
             labels_uri = labels_uri or str(self.image)
+        if self.spec.label_image == "zarr":
+            labels_uri = self._write_zarr()
+            told.append(f"The labels of {self.image.title} are in the OME-Zarr behind it: {labels_uri}")
         table, message = self._files.table(rois)
         result = replace(
             self.staged,
@@ -142,6 +153,8 @@ class _Publication:
     def values(self, done: Published) -> dict[str, str]:
         """The marker's texts: what the results are and how they came about."""
         ours = {"nuclei": str(done.result.nuclei), "ROIs": self.plan.kind}
+        if self.spec.label_image == "zarr":
+            ours[ZARR_LABELS] = done.result.labels_uri
         return {**ours, **self._files.provenance(), **done.texts()}
 
     @property
@@ -164,6 +177,17 @@ class _Publication:
                 red, green, blue, _ = colour(label)
                 crop = self._grid.read(partial(self._read, time), fine)
                 yield ObjectCrop(label, time, crop, fine.start, (red, green, blue, FILL_ALPHA))
+
+    def _write_zarr(self) -> str:
+        """Writes the labels into the OME-Zarr behind the image and says so in OMERO; their URI."""
+        uri = write_zarr_labels(
+            self.item.ref, self.source, self.labels, self.spec.labels, nuclei=self.staged.nuclei,
+            overwrite=self.spec.overwrite, context=self.context,
+        )  # fmt: skip
+        _, height, width = self.source.shape
+        if height * width <= MOST_REFERENCED:
+            self.sink.write_reference(uri, height, width)
+        return uri
 
     def _label_image(self) -> LabelImage:
         _, height, width = self.source.shape

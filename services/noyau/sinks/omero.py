@@ -19,7 +19,7 @@ from noyau.omero.label_image import LabelImage
 from noyau.omero.line import Line
 from noyau.omero.removing import remove
 from noyau.omero.rois import Kind, ObjectCrop
-from noyau.omero.runs import BULK_NAMESPACE, FILE_NAMESPACE, RUN_NAMESPACE, Run
+from noyau.omero.runs import BULK_NAMESPACE, FILE_NAMESPACE, RUN_NAMESPACE, ZARR_PART, Run
 from noyau.omero.session import Session
 
 
@@ -98,6 +98,22 @@ class OmeroSink:
             saved |= self._save_rois(self._run.part(f"ROIs {number}"), part)
         return saved
 
+    def write_reference(self, path: str, height: int, width: int) -> None:
+        """Saves a ROI that points to labels in an OME-Zarr.
+
+        Args:
+            path: of the label group.
+            height, width: of the image's planes.
+        """
+        text = self._run.part(ZARR_PART)
+        made = rois.make_reference(self._parent.id, height, width, path, text)
+        number = self._session.once(
+            lambda line: inventory.roi_described(line, self._parent, text),
+            lambda line: rois.save_rois(line, [made])[0],
+            f"saving where the labels of {self._parent.title} are",
+        )
+        self._rois.append(number)
+
     def write_label_image(self, wanted: LabelImage) -> tuple[int, str]:
         """Saves the labels as a new image beside the source.
 
@@ -168,12 +184,17 @@ class OmeroSink:
             a sentence about what had to stay, else an empty text.
         """
         try:
-            kept = self._remove(self._others()).kept
+            done = self._remove(self._others())
         except FailedPrecondition as error:
             return f"Earlier results at {self._parent.title} had to stay: {error.cause}"
-        if not kept:
-            return ""
-        return f"{len(kept)} ROIs of earlier results at {self._parent.title} were changed by hand and stay."
+        told = []
+        if done.kept:
+            told.append(
+                f"{len(done.kept)} ROIs of earlier results at {self._parent.title} were changed by hand and stay."
+            )
+        if done.zarr:
+            told.append(f"Earlier labels are still in {', '.join(done.zarr)}, unless this job wrote there.")
+        return " ".join(told)
 
     def is_complete(self) -> bool:
         """Whether this run is marked complete."""
@@ -197,12 +218,12 @@ class OmeroSink:
         return {run: own for run, own in found if own.marker and run.name == self._run.name and run != self._run}
 
     def _remove(self, runs: Iterable[Run]) -> Removed:
-        objects, kept = 0, tuple[int, ...]()
+        objects, kept, zarr = 0, tuple[int, ...](), tuple[str, ...]()
         for run in runs:
             work = partial(remove_run, parent=self._parent, run=run)
             done = self._session.call(work, f"removing the results of job {run.job} from {self._parent.title}")
-            objects, kept = objects + done.objects, (*kept, *done.kept)
-        return Removed(objects, kept)
+            objects, kept, zarr = objects + done.objects, (*kept, *done.kept), (*zarr, *done.zarr)
+        return Removed(objects, kept, zarr)
 
     def _batches(self, objects: Iterable[ObjectCrop], kind: Kind) -> Iterator[list[tuple[int, Any]]]:
         """ROIs that are not saved yet with their labels, in batches limited in number and bytes."""

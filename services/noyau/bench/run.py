@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from noyau.bench.decoders import bench_decoders
 from noyau.bench.memory import bench_memory
 from noyau.bench.networks import bench_network
+from noyau.bench.omero_ways import bench_omero
 from noyau.bench.pipeline import bench_pipeline
 from noyau.bench.rows import Row
 from noyau.bench.setting import Setting
@@ -17,6 +18,8 @@ from noyau.domain.errors import InvalidInput
 from noyau.domain.progress import Reporter, SilentReporter
 
 NAMES = ("network", "stages", "decoders", "pipeline", "memory")
+OMERO = "omero"
+"""Not among those that run unasked: it needs the client of OMERO."""
 MEMORY_VOXELS = (0.1e9, 0.4e9, 1.6e9)
 PIPELINE_VOXELS = 16e6
 
@@ -36,7 +39,7 @@ def run(
     Args:
         which: some of `NAMES`: `network` (OpenVINO against torch), `stages` (decoder, measurement), `decoders` (all of
             them on perfect predictions), `pipeline` (a job against one bare forward pass), `memory` (peak memory
-            against the size of the image).
+            against the size of the image); or `omero` (pixels and masks against omero-py and omero-rois).
         model: reference of a 3D model.
         models: folders of model packages; None means the shipped ones.
         memory_voxels: sizes of the images of `memory`. Two bytes a voxel of disk are needed, and the time of a job.
@@ -48,9 +51,9 @@ def run(
         InvalidInput: an unknown benchmark, or a size that is not positive.
         NotFound: there is no such model.
     """
-    unknown = sorted(set(which) - set(NAMES))
+    unknown = sorted(set(which) - {*NAMES, OMERO})
     if unknown:
-        raise InvalidInput(f"There is no benchmark '{unknown[0]}'.", f"Known are: {', '.join(NAMES)}.")
+        raise InvalidInput(f"There is no benchmark '{unknown[0]}'.", f"Known are: {', '.join((*NAMES, OMERO))}.")
     if min([pipeline_voxels, *memory_voxels], default=0) <= 0:
         raise InvalidInput("A benchmark needs images of more than 0 voxels.")
     rows: list[Row] = []
@@ -68,4 +71,6 @@ def run(
             rows += bench_pipeline(setting, pipeline_voxels)
         if "memory" in which:
             rows += bench_memory(setting, memory_voxels)
+        if OMERO in which:
+            rows += bench_omero(setting)
     return rows

@@ -139,6 +139,9 @@ class JobSettings(Section):
     running_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that run at once.")
     queued_per_group: int | None = Field(default=None, ge=1, description="Jobs of one group that may wait.")
     groups: dict[str, GroupQuota] = Field(default_factory=dict, description="Limits of single groups by name.")
+    name: str | None = Field(
+        default=None, max_length=100, description="Name of this coordinator, its own. Default: made from the host's."
+    )
     keep_days: float | None = Field(
         default=None, gt=0, description="Days after which ended jobs are forgotten; their results stay. Default: never."
     )

@@ -22,6 +22,7 @@ from noyau.domain.tracing import Tracer
 from noyau.jobs.config import WorkerConfig
 from noyau.jobs.forgetting import Forgetter
 from noyau.jobs.listing import JobFilter
+from noyau.jobs.naming import HeldName, hold_name
 from noyau.jobs.settings import JobTimes
 from noyau.jobs.store import JobStore
 from noyau.jobs.supervisor import Supervisor
@@ -56,6 +57,7 @@ class Service:
         self._settings = settings
         self._warm = warm
         self._store: JobStore | None = None
+        self._name: HeldName | None = None
         self._supervisor: Supervisor | None = None
         self._previews: Sidecar | None = None
         self._api: ApiServer | None = None
@@ -72,6 +74,11 @@ class Service:
     def address(self) -> str:
         """Where the service listens, with the real port."""
         return self._api.address if self._api is not None else self._settings.listen.address
+
+    @property
+    def name(self) -> str:
+        """What this coordinator is called among those of its database."""
+        return self._name.name if self._name is not None else ""
 
     async def start(self) -> None:
         """Opens the store, the port and the workers; undoes all of it where one fails.
@@ -93,6 +100,7 @@ class Service:
         settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         limits = job_limits(settings)
         self._store = await asyncio.to_thread(JobStore.open, settings.database_url, limits)
+        self._name = await asyncio.to_thread(hold_name, self._store.database, settings.jobs.name)
         models = model_desk(settings)
         omero = omero_gateway(settings)
         desk = OmeroDesk(omero) if omero else None
@@ -167,6 +175,8 @@ class Service:
             await self._previews.close()
         if self._forgetter is not None:
             await asyncio.to_thread(self._forgetter.stop)
+        if self._name is not None:
+            self._name.close()
         if self._store is not None:
             self._store.close()
         if self._tracer is not None:
@@ -218,7 +228,7 @@ async def _serve(settings: Settings, ready: Callable[[str], None]) -> None:
     await service.start()
     try:
         where = {"address": service.address, "metrics": service.metrics_address, "state": str(settings.state_dir)}
-        log.info("serving", workers=settings.jobs.workers, **where)
+        log.info("serving", name=service.name, workers=settings.jobs.workers, **where)
         ready(service.address)
         await stopping.wait()
         log.info("stopping", drain_seconds=settings.listen.drain_seconds, jobs_seconds=settings.jobs.drain_seconds)

@@ -10,6 +10,7 @@ import typer
 from noyau.commands import bench_options, options
 from noyau.commands.bench_few_labels import FEW_LABELS, bench_few_labels, few_labels_of
 from noyau.commands.bench_models import MODELS, bench_models, trial_of
+from noyau.commands.bench_soak import SOAK, bench_soak
 from noyau.commands.exits import told
 from noyau.commands.progress import ProgressView
 from noyau.commands.showing import show_json, show_line, show_table
@@ -20,7 +21,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             help="network, stages, decoders, pipeline, memory (default: these), or models (decoders and networks), or "
-            "few-labels (what labelled crops are worth)."
+            "few-labels (what labelled crops are worth), or soak (many jobs under kills)."
         ),
     ] = None,
     model: bench_options.Model = "nuclei-3d",
@@ -41,6 +42,8 @@ def bench(
     images: bench_options.Images = 8,
     inverted: bench_options.Inverted = False,
     table: bench_options.Table = None,
+    jobs: bench_options.Jobs = 1000,
+    kills: bench_options.Kills = 30,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -48,6 +51,9 @@ def bench(
     with told(json):
         size = options.parse_voxel_size(voxel_size)
         common = {"steps": steps, "seed": seed, "threads": threads, "images": images}
+        if which and SOAK in which:
+            bench_soak(which, jobs, kills, seed, folder, json, quiet)
+            return
         if which and FEW_LABELS in which:
             setup = few_labels_of(which, data, val, model=model, voxel_size=size, inverted=inverted, **common)
             bench_few_labels(setup, folder, json, quiet)

@@ -29,3 +29,5 @@ Threads = Annotated[int, typer.Option(min=1, help="models, few-labels: threads o
 Inverted = Annotated[bool, typer.Option("--inverted", help="few-labels: exchange bright and dark, a strange domain.")]
 Images = Annotated[int, typer.Option(min=0, help="models, few-labels: most images to measure on; 0 for all.")]
 Table = Annotated[Path | None, typer.Option(help="models: write the table here too, as Markdown.")]
+Jobs = Annotated[int, typer.Option(min=1, help="soak: how many short jobs.")]
+Kills = Annotated[int, typer.Option(min=0, help="soak: processes of the service that are killed (kill -9).")]

@@ -7,9 +7,10 @@ the fencing token keeps that safe: two workers may then compute the same unit, b
 
 from __future__ import annotations
 
+import fcntl
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from noyau.domain.errors import FailedPrecondition, InvalidInput, LimitExceeded,
 _WRITE = "noyau_write"
 _BUSY_SECONDS = 30
 _IDLE_SECONDS = 10
+_SPACE = 20261
+"""First half of the keys of locks on names, apart from those of `serialise`."""
 
 
 class Database:
@@ -97,6 +100,17 @@ class Database:
             key = zlib.crc32(f"noyau:{name}".encode())
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
+    def lock_name(self, name: str) -> NameLock | None:
+        """Takes a name for as long as this process lives, or until it is closed; None where another one has it.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        if self.is_sqlite:
+            return NameLock.on_file(Path(f"{self._engine.url.database}.{zlib.crc32(name.encode()):08x}.lock"))
+        with self._translated():
+            return NameLock.on_postgresql(self._engine, name)
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -107,6 +121,40 @@ class Database:
             yield
         except (OperationalError, PoolTimeout, OSError) as error:
             raise _explain(error, self.label) from error
+
+
+class NameLock:
+    """A name that one process has. The system frees it when the process dies, however it dies."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self.close = close
+
+    @staticmethod
+    def on_file(path: Path) -> NameLock | None:
+        """By a lock on a file beside the database."""
+        file = path.open("a")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return NameLock(file.close)
+
+    @staticmethod
+    def on_postgresql(engine: Engine, name: str) -> NameLock | None:
+        """By a connection of its own, which holds an advisory lock of the session."""
+        connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # Not back into the pool at its end, where the lock would stay.
+        connection.detach()
+        # A signed number of 32 bits.
+        key = zlib.crc32(name.encode()) - 2**31
+        # The server is to notice within a minute when the host of this process is gone, and free the name.
+        for option in ("tcp_keepalives_idle = 20", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3"):
+            connection.exec_driver_sql(f"SET {option}")
+        if not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:space, :key)"), {"space": _SPACE, "key": key}):
+            connection.close()
+            return None
+        return NameLock(connection.close)
 
 
 def _parse(url: str) -> URL:

@@ -82,6 +82,17 @@ def mark_unit(database: Database, lease: Lease, stage: str, unit: str, payload: 
             connection.execute(sa.insert(units).values(job_number=lease.number, stage=stage, unit=unit, **values))
 
 
+def forget_units(database: Database, lease: Lease) -> int:
+    """Removes the record of all finished units of the job; returns how many there were.
+
+    Raises:
+        LeaseLost: the job has changed hands.
+    """
+    with database.writing() as connection:
+        _guarded(connection, lease, fence=lease.fence)
+        return connection.execute(sa.delete(units).where(units.c.job_number == lease.number)).rowcount
+
+
 def _held(lease: Lease) -> tuple[sa.ColumnElement[bool], ...]:
     state = jobs.c.state == JobState.RUNNING.value
     return (jobs.c.number == lease.number, jobs.c.fence == lease.fence, state)

@@ -24,6 +24,14 @@ class StoreLedger:
         found = leasing.finished_units(self._database, self._lease, stage)
         return {unit: json.loads(payload) for unit, payload in found.items()}
 
+    def forget(self) -> int:
+        """Forgets all finished units; returns how many there were.
+
+        Raises:
+            LeaseLost: the job has changed hands.
+        """
+        return leasing.forget_units(self._database, self._lease)
+
     def mark(self, stage: str, unit: str, payload: Mapping[str, Any] | None = None) -> None:
         """Records a unit as done, durably, when this returns.
 

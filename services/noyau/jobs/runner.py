@@ -15,11 +15,13 @@ import structlog
 from noyau.domain.errors import JobCancelled, NoyauError
 from noyau.domain.jobs import EventKind, Job, JobError, JobResult, JobState
 from noyau.domain.observing import Scope
-from noyau.domain.progress import SilentReporter, UnitLedger
+from noyau.domain.progress import SilentReporter
 from noyau.jobs.context import Handler, JobContext, do_cleanup
+from noyau.jobs.continuing import take_up
 from noyau.jobs.failures import explain
 from noyau.jobs.heartbeat import Heartbeat
 from noyau.jobs.lease import Lease, LeaseLost
+from noyau.jobs.ledger import StoreLedger
 from noyau.jobs.patience import Result, patiently
 from noyau.jobs.reporting import StoreReporter
 from noyau.jobs.settings import JobTimes
@@ -77,7 +79,7 @@ class JobRunner:
         try:
             with observed(job, self._scope, stages), beat:
                 _LOG.info("job %s begins", job.id)
-                state, result, error = _call(handler, context, job)
+                state, result, error = _call(handler, context, job, ledger.forget)
                 _LOG.info("job %s has ended: %s", job.id, state.value)
                 reporter.flush(force=True)
                 reporter.use(self._scope.meter.take() if self._scope.meter is not None else {})
@@ -128,7 +130,7 @@ class JobRunner:
 class _GuardedLedger:
     """The job's ledger behind `JobRunner._surely`."""
 
-    def __init__(self, ledger: UnitLedger, surely: Callable[[Callable[[], Any]], Any]) -> None:
+    def __init__(self, ledger: StoreLedger, surely: Callable[[Callable[[], Any]], Any]) -> None:
         self._ledger = ledger
         self._surely = surely
 
@@ -138,6 +140,10 @@ class _GuardedLedger:
 
     def mark(self, stage: str, unit: str, payload: Mapping[str, Any] | None = None) -> None:
         self._surely(lambda: self._ledger.mark(stage, unit, payload))
+
+    def forget(self) -> int:
+        """See `StoreLedger.forget`."""
+        return int(self._surely(self._ledger.forget))
 
 
 class _NoLedger:
@@ -150,9 +156,11 @@ class _NoLedger:
         raise LeaseLost("The job has ended.")
 
 
-def _call(handler: Handler, context: JobContext, job: Job) -> tuple[JobState, JobResult | None, JobError | None]:
+def _call(
+    handler: Handler, context: JobContext, job: Job, forget: Callable[[], int]
+) -> tuple[JobState, JobResult | None, JobError | None]:
     try:
-        context.workdir.mkdir(parents=True, exist_ok=True)
+        take_up(context.workdir, job.attempts, forget, lambda text: context.reporter.log(text, "warning"))
         return JobState.SUCCEEDED, handler(job.spec, context), None
     except LeaseLost:
         raise

@@ -36,7 +36,9 @@ def main() -> None:
         attempt=order["attempt"],
         site=site,
     )
-    spec = SegmentSpec((ImageRef(order["image"]),), backend="torch", measure=False, tile=tuple(order["tile"]))
+    spec = SegmentSpec(
+        (ImageRef(order["image"]),), backend="torch", measure=False, tile=tuple(order["tile"]), overwrite=True
+    )
     result = segment.run(spec, context)
     sys.stdout.write(f"nuclei {result.nuclei}\n")
 

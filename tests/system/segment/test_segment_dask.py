@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -167,7 +166,6 @@ def test_a_cancel_reaches_the_workers_at_once(workshop, picture, spread, tmp_pat
 def test_nothing_that_dies_changes_a_label(workshop, picture, tmp_path):
     """A worker, the scheduler and the coordinator, each killed in the middle, in one job."""
     uri, expected = picture
-    shutil.rmtree(Path(uri) / "labels" / "nuclei")
     with cluster(tmp_path, workers=0) as running:
         for name in ("worker0", "worker1"):
             running.start_worker(name, seconds=SLOW)
@@ -179,6 +177,7 @@ def test_nothing_that_dies_changes_a_label(workshop, picture, tmp_path):
         def wait_for_tiles(count: int) -> None:
             deadline = time.monotonic() + PATIENCE
             while len(ledger.finished("predict")) < count:
+                assert running.processes["coordinator"].poll() is None, running.log("coordinator")
                 assert time.monotonic() < deadline, running.log("coordinator") + running.log("worker1")
                 time.sleep(0.05)
 

@@ -50,6 +50,7 @@ def test_description_and_pixels_are_those_of_the_image(visitor: Visitor, seed: S
         assert isinstance(source, OmeroSource)
         assert source.info.shape == (3, 48, 64)
         assert (source.info.dtype, source.info.times, source.info.channels) == ("uint16", 2, ("DAPI", "GFP"))
+        assert source.info.name == "cells of alice"
         assert source.info.voxel_size == VoxelSize(0.5, 0.25, 0.125)
         assert (source.ref.channel, source.ref.time) == ("GFP", (1, 1))
         for box in (Box.of((3, 48, 64)), Box((1, 5, 7), (3, 40, 60)), Box((2, 47, 63), (3, 48, 64))):

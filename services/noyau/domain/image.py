@@ -47,6 +47,7 @@ class ImageInfo:
         times: number of time points, at least one.
         levels: number of resolution levels.
         chunk: z/y/x chunk (or shard) of the stored array, the natural unit of reading.
+        name: as people call the image; empty where only its address names it.
     """
 
     shape: Index3
@@ -58,6 +59,7 @@ class ImageInfo:
     times: int
     levels: int
     chunk: Index3
+    name: str = ""
 
     @property
     def is_2d(self) -> bool:

@@ -45,7 +45,8 @@ def draw_overview(
         reporter.check()
         reporter.progress(done, len(units), "block")
         gathered.add(unit.box, source.read(unit.box, time=time), read_labels(unit.box, time))
-    title = source.ref.uri.rstrip("/").rsplit("/", 1)[-1]
+    # A name in OMERO may have line breaks.
+    title = " ".join(source.info.name.split()) or source.ref.uri.rstrip("/").rsplit("/", 1)[-1]
     if source.info.times > 1:
         title = f"{title}, time point {time}"
     return overview.draw(gathered.views(), title=title, count=len(sizes), sizes=sizes, note=note)

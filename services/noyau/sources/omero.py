@@ -166,6 +166,7 @@ def _describe(image: OmeroImage, level: Level, given: VoxelSize | None) -> Image
         times=image.times,
         levels=level.levels,
         chunk=level.block,
+        name=image.name,
     )
 
 

@@ -178,10 +178,13 @@ def test_the_command_line_logs_in_segments_cleans_and_logs_out(
     assert done.returncode == 0, done.stderr
     client = login("alice", "lab")
     assert results_on(client, image)["annotations"] == 4
+    measured = noyau("measure", target, "--local", "--quiet", settings=state)
+    assert measured.returncode == 0, measured.stderr
+    assert results_on(client, image)["annotations"] == 8
 
     listed = noyau("omero", "clean", target, said="n\n", settings=state)
     assert "complete" in listed.stdout
-    assert results_on(client, image)["annotations"] == 4
+    assert results_on(client, image)["annotations"] == 8
     cleaned = noyau("omero", "clean", target, "--yes", settings=state)
     assert cleaned.returncode == 0, cleaned.stderr
     assert results_on(client, image) == NOTHING

@@ -68,17 +68,24 @@ class Work(Protocol):
         ...
 
 
-def write_whole(work: Work) -> Published:
+def write_whole(work: Work, *, overwrite: bool) -> Published:
     """Writes results until all of them are there once, and marks them complete; what is complete stays as it is.
+
+    Args:
+        work: what is written.
+        overwrite: earlier results of this name may be there.
 
     Raises:
         Unavailable: they did not arrive completely.
+        AlreadyExists: another job completed results of this name in the meantime.
     """
     for _ in range(TRIES):
         if work.sink.begin():
             marker, values = work.sink.marker()
             return _marked(Published.of(values), marker, work.image)
         done = work.write()
+        if not overwrite:
+            work.sink.require_free(overwrite=False)
         if work.sink.is_whole():
             return _marked(done, work.sink.finish(work.values(done)), work.image)
     raise Unavailable(f"The results for {work.image} did not arrive completely in OMERO.", "Run the job again.")

@@ -32,7 +32,7 @@ def publish_measurement(
     uri = parse_omero(item.ref.uri)
     sink = omero_sink(uri, measured_name(spec.labels), context)
     files = Attachments(sink, uri, item.target, spec.labels)
-    done = write_whole(_Measurement(uri, sink, files, staged, rois))
+    done = write_whole(_Measurement(uri, sink, files, staged, rois), overwrite=spec.overwrite)
     return replaced(done, sink, overwrite=spec.overwrite)
 
 

@@ -88,7 +88,9 @@ def publish(spec: SegmentSpec, item: Item, info: ImageInfo, staged: ImageResult,
     sink = omero_sink(uri, spec.labels, context)
     context.reporter.stage("save")
     with open_labels(item.target, name=spec.labels, access=context.access) as labels:
-        done = write_whole(_Publication(spec, item, info, staged, context, image, sink, labels))
+        done = write_whole(
+            _Publication(spec, item, info, staged, context, image, sink, labels), overwrite=spec.overwrite
+        )
     return replaced(done, sink, overwrite=spec.overwrite)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from noyau.domain.errors import PermissionRefused, Unavailable
+from noyau.domain.errors import NoyauError, PermissionRefused, Unavailable
 from noyau.domain.jobs import ImageResult
 from noyau.domain.omero_uri import OmeroUri, parse_omero
 from noyau.measurement.contact_sheet import contact_sheet
@@ -50,6 +50,8 @@ def publish_sets(
             stayed = _publish(name, overwrite, parse_omero(container), rows, context)
         except PermissionRefused as error:
             # The results of the images are there; only the summary cannot be attached.
+            with suppress(NoyauError):
+                omero_sink(parse_omero(container), name, context).abort()
             told.append(f"The summary of {parse_omero(container).title} could not be saved: {error.cause}")
             context.reporter.log(told[-1], "warning")
         else:

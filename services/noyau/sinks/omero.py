@@ -178,13 +178,16 @@ class OmeroSink:
         return number, self._session.call(lambda line: annotating.map_values(line, number), what)
 
     def replace_others(self) -> str:
-        """Removes what other jobs wrote completely under this name. To be called when this run is complete.
+        """Removes what other jobs completed earlier under this name. To be called when this run is complete.
+
+        Of several jobs that replace each other at the same time the one that was complete last stays.
 
         Returns:
             a sentence about what had to stay, else an empty text.
         """
         try:
-            done = self._remove(self._others())
+            own = self._own().marker or 0
+            done = self._remove(run for run, found in self._others().items() if (found.marker or 0) < own)
         except FailedPrecondition as error:
             return f"Earlier results at {self._parent.title} had to stay: {error.cause}"
         told = []

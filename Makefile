@@ -59,7 +59,7 @@ test: $(STAMP) $(OMERO) $(WEB) ## lint and every test that can run here
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-omero: $(STAMP) $(OMERO) $(WEB) ## the OMERO tests: simulated server, or the one that OMERO_HOST names
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/omero tests/omero_web
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/omero tests/omero_web
 
 image: $(STAMP)  ## container image noyau:<version>, or with VARIANT=cuda noyau:<version>-cuda
 	$(BIN)/python deploy/image/build_image.py --variant $(VARIANT)

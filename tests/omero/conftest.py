@@ -31,6 +31,15 @@ if any(importlib.util.find_spec(name) is None for name in ("Ice", "omero")):
     collect_ignore = [p.name for p in Path(__file__).parent.glob("test_*.py") if p.name != "test_client.py"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` each file stays together, for its service; the parts of the fault run may be apart."""
+    for item in items:
+        if any(folder.name.startswith("omero") for folder in item.path.parents):
+            part = getattr(item, "callspec", None) if item.path.name == "test_faults.py" else None
+            group = item.path.name if part is None else f"{item.path.name} {part.params['part']}"
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def omero_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Where the server is."""

@@ -23,6 +23,8 @@ BUDGET = RoiBudget(rois=10, shapes=30, points=50)
         ("none", "auto", 5, 5, "none", True, False),
         ("auto", "auto", 0, 0, "masks", False, False),
         ("none", "auto", 0, 0, "none", False, False),
+        ("auto", "zarr", 5, 5, "masks", False, False),
+        ("auto", "zarr", 51, 51, "none", False, True),
     ],
 )
 def test_what_is_written(
@@ -36,4 +38,6 @@ def test_the_message_says_what_is_there_instead() -> None:
     message = plan_rois("auto", "auto", 11, 11, BUDGET).message
     assert "11 nuclei" in message
     assert message.endswith("they are saved as a label image and centre points.")
+    zarr = plan_rois("auto", "zarr", 11, 11, BUDGET).message
+    assert zarr.endswith("they are saved as labels in the OME-Zarr and centre points.")
     assert plan_rois("auto", "never", 99, 99, BUDGET).message.endswith("no ROIs are saved.")

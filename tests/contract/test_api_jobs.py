@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from noyau.domain.errors import (
     AlreadyExists,
@@ -32,6 +33,7 @@ from noyau.domain.jobs import (
     MeasureSpec,
     SegmentSpec,
 )
+from noyau.v1 import jobs_pb2, jobs_pb2_grpc
 
 
 @pytest.fixture
@@ -250,3 +252,14 @@ def test_missing_images_and_links_out_of_the_roots_are_told_at_submit(api: Any, 
 def test_numbers_that_do_not_fit_are_the_callers_mistake(api: Any, spec: SegmentSpec) -> None:
     with api.client() as client, pytest.raises(InvalidInput):
         client.submit(SegmentSpec(spec.images, batch=2**40))
+
+
+@pytest.mark.parametrize("bound", ["created_from", "created_before"])
+@pytest.mark.parametrize("time", [{"nanos": 2**31 - 1}, {"seconds": -(2**63)}, {"seconds": 2**63 - 1, "nanos": -1}])
+def test_a_time_that_no_calendar_has_is_the_callers_mistake(api: Any, bound: str, time: dict[str, int]) -> None:
+    request = jobs_pb2.ListJobsRequest()
+    for name, value in time.items():
+        setattr(getattr(request, bound), name, value)
+    with grpc.insecure_channel(api.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        jobs_pb2_grpc.JobServiceStub(channel).List(request, timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT

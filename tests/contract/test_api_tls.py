@@ -3,67 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from forge import AUDIENCE, ISSUER, Authority, Issuer
 from noyau.api.binding import Binding
+from noyau.api.gate import Gate
+from noyau.api.grants import Grants
+from noyau.api.guard import Protection
+from noyau.api.keys import KeyRing
 from noyau.api.server import ApiServer, Services
+from noyau.api.tokens import TokenRules, TokenVerifier
+from noyau.cli import build_app
 from noyau.client import Client, Security
 from noyau.domain.catalogue import Catalogue
 from noyau.domain.errors import FailedPrecondition, InvalidInput, NotFound, Unavailable
-
-
-@dataclass(frozen=True)
-class Pem:
-    certificate: Path
-    key: Path
-
-
-class Authority:
-    """Signs certificates for this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        self.file = folder / "ca.pem"
-        self.file.write_bytes(self._sign(self._name, self._key, authority=True))
-
-    def issue(self, name: str) -> Pem:
-        key = ec.generate_private_key(ec.SECP256R1())
-        pem = Pem(self._folder / f"{name}.pem", self._folder / f"{name}.key")
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        pem.certificate.write_bytes(self._sign(subject, key, authority=False))
-        pem.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return pem
-
-    def _sign(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, authority: bool) -> bytes:
-        now = datetime.datetime.now(datetime.UTC)
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        )
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+from typer.testing import CliRunner
 
 
 @pytest.fixture
@@ -111,9 +67,14 @@ async def test_tls_needs_the_right_authority(authority: Authority) -> None:
         await listed(binding, Security(tls=True))
 
 
+async def test_a_service_whose_certificate_has_expired_is_not_talked_to(authority: Authority) -> None:
+    pem = authority.issue("old-server", ended_days_ago=1)
+    with pytest.raises(Unavailable):
+        await listed(Binding("127.0.0.1:0", pem.certificate, pem.key), Security(ca=authority.file))
+
+
 async def test_client_certificates_are_asked_for(authority: Authority, tmp_path: Path) -> None:
     server, client = authority.issue("server"), authority.issue("client")
-    (tmp_path / "other").mkdir()
     stranger = Authority(tmp_path / "other").issue("stranger")
     binding = Binding("127.0.0.1:0", server.certificate, server.key, authority.file)
     good = Security(ca=authority.file, certificate=client.certificate, key=client.key)
@@ -122,12 +83,64 @@ async def test_client_certificates_are_asked_for(authority: Authority, tmp_path:
     assert desk.callers == ["client"], "the certificate says who it is, whatever the caller says"
     assert await listed(Binding("127.0.0.1:0"), Security(), desk) == ()
     assert desk.callers[1:] == ["somebody else"]
+    expired = authority.issue("expired", ended_days_ago=1)
+    future = authority.issue("future", ended_days_ago=-10)
     for bad in (
         Security(ca=authority.file),
+        Security(ca=authority.file, certificate=expired.certificate, key=expired.key),
+        Security(ca=authority.file, certificate=future.certificate, key=future.key),
+        Security(ca=authority.file, certificate=client.certificate, key=stranger.key),
         Security(ca=authority.file, certificate=stranger.certificate, key=stranger.key),
     ):
         with pytest.raises(Unavailable):
             await listed(binding, bad)
+
+
+async def test_every_command_can_show_a_certificate_or_a_token(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = authority.issue("server"), authority.issue("ops")
+    issuer = Issuer()
+    keys = KeyRing(str(issuer.publish(tmp_path / "keys.json")), 300)
+    grants = Grants(frozenset({"certificate:ops", "role:operator"}))
+    gate = Gate(True, grants, TokenVerifier(TokenRules(ISSUER, (AUDIENCE,)), keys))
+    desk: Any = NoJobs()
+    running = ApiServer(
+        Services(desk, desk, desk, desk),
+        Binding("127.0.0.1:0", server.certificate, server.key, authority.file),
+        crop_bytes=1000,
+        concurrent_calls=10,
+        protection=Protection(gate),
+    )
+    await running.start()
+
+    def ask(*options: str) -> Any:
+        arguments = ["models", "alias", "m", "a", "--remove", "--server", running.address, *options]
+        return CliRunner().invoke(build_app(), arguments)
+
+    shown = (
+        "--tls-ca",
+        str(authority.file),
+        "--tls-certificate",
+        str(client.certificate),
+        "--tls-key",
+        str(client.key),
+    )
+    (tmp_path / "token").write_text(issuer.token(sub="boss", roles=["operator"]) + "\n")
+    (tmp_path / "user").write_text(issuer.token())
+    try:
+        assert (await asyncio.to_thread(ask, *shown)).exit_code == 0
+        assert (await asyncio.to_thread(ask, *shown, "--token-file", str(tmp_path / "token"))).exit_code == 0
+        monkeypatch.setenv("NOYAU_TOKEN", issuer.token(sub="from-environment", roles=["operator"]))
+        assert (await asyncio.to_thread(ask, *shown)).exit_code == 0
+        refused = await asyncio.to_thread(ask, *shown, "--token-file", str(tmp_path / "user"))
+        assert refused.exit_code == 6 and "token:ada may not change" in refused.stderr
+        half = await asyncio.to_thread(ask, *shown[:4])
+        assert half.exit_code == 3 and "needs its key" in half.stderr
+        assert (await asyncio.to_thread(ask, *shown[:2])).exit_code == 7
+    finally:
+        await running.stop(0)
+    assert desk.callers == ["certificate:ops", "token:boss", "token:from-environment"]
 
 
 async def test_files_that_cannot_be_used_are_named(authority: Authority, tmp_path: Path) -> None:

@@ -33,13 +33,17 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     Args:
         models: the desk.
         threads: where it works.
+        slow: where packages are opened, tested and packed, which takes many seconds; the others do not wait for it.
         archive_bytes: largest archive that is taken.
         omero: tells who calls; None where the service knows no OMERO server.
     """
 
-    def __init__(self, models: ModelDesk, threads: Threads, archive_bytes: int, omero: Desk | None = None) -> None:
+    def __init__(
+        self, models: ModelDesk, threads: Threads, slow: Threads, archive_bytes: int, omero: Desk | None = None
+    ) -> None:
         self._models = models
         self._threads = threads
+        self._slow = slow
         self._archive_bytes = archive_bytes
         self._omero = omero
 
@@ -61,7 +65,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         if not request.path:
             raise InvalidInput("The request names no package.", "Give the path of a folder or an archive.")
         options = await self._options(request.registration, context)
-        entry = await self._threads.run(self._models.register, request.path, options)
+        entry = await self._slow.run(self._models.register, request.path, options)
         return models_pb2.RegisterModelResponse(model=entry_to_wire(entry))
 
     async def Upload(
@@ -72,7 +76,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             archive = folder / "upload.zip"
             header = await receive(request_iterator, archive, self._archive_bytes, self._threads)
             options = await self._options(header, context)
-            entry = await self._threads.run(self._models.register_archive, archive, options)
+            entry = await self._slow.run(self._models.register_archive, archive, options)
         return models_pb2.UploadModelResponse(model=entry_to_wire(entry))
 
     async def Export(
@@ -80,14 +84,14 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     ) -> AsyncGenerator[models_pb2.ExportModelResponse, None]:
         with self._models.scratch() as folder:
             archive = folder / "model.zip"
-            await self._threads.run(self._models.export, _named(request.model), archive)
+            await self._slow.run(self._models.export, _named(request.model), archive)
             position = 0
             while data := await self._threads.run(_read, archive, position):
                 yield models_pb2.ExportModelResponse(data=data)
                 position += len(data)
 
     async def Check(self, request: models_pb2.CheckModelRequest, context: Any) -> models_pb2.CheckModelResponse:
-        return score_to_wire(await self._threads.run(self._models.check, _named(request.model)))
+        return score_to_wire(await self._slow.run(self._models.check, _named(request.model)))
 
     async def SetAlias(
         self, request: models_pb2.SetModelAliasRequest, context: Any

@@ -26,6 +26,8 @@ from noyau.v1 import jobs_pb2, jobs_pb2_grpc, models_pb2, models_pb2_grpc, previ
 # What a crop of the largest size needs beside its pixels; typed contents of small tensors fit as well.
 MESSAGE_OVERHEAD = 2**20
 METADATA_BYTES = 64 * 2**10
+# Each of them waits for a process that opens a model's package.
+SLOW_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class ApiServer:
     ) -> None:
         self._protection = protection or Protection()
         self._threads = Threads()
+        self._slow = Threads(SLOW_THREADS)
         self._draining = asyncio.Event()
         self._health = health.HealthServicer()
         self._server = grpc.aio.server(
@@ -99,7 +102,7 @@ class ApiServer:
             services.jobs, services.models, services.preflight, self._threads, self._draining, services.desk
         )
         jobs_pb2_grpc.add_JobServiceServicer_to_server(jobs, server)
-        models = ModelServicer(services.models, self._threads, archive_bytes, services.desk)
+        models = ModelServicer(services.models, self._threads, self._slow, archive_bytes, services.desk)
         models_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
         previews = PreviewServicer(services.previewer, crop_bytes)
         preview_pb2_grpc.add_PreviewServiceServicer_to_server(previews, server)
@@ -132,4 +135,5 @@ class ApiServer:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace)
         self._threads.close()
+        self._slow.close()
         self._protection.close()

@@ -35,7 +35,13 @@ def time_to_wire(time: datetime | None) -> Timestamp | None:
 
 
 def time_from_wire(message: Timestamp) -> datetime:
-    return message.ToDatetime(tzinfo=UTC)
+    """Raises InvalidInput for a time that no calendar has."""
+    try:
+        return message.ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(
+            f"{message.seconds} s and {message.nanos} ns after 1970 are no time.", "Give one of the years 1 to 9999."
+        ) from error
 
 
 def error_to_wire(error: JobError | None) -> jobs_pb2.JobError | None:

@@ -96,6 +96,18 @@ def test_everything_is_written_over_tls_too(bench: Bench, plane: np.ndarray, ome
     assert found == {"rois": done.nuclei, "annotations": 4, "label_images": 1}
 
 
+@pytest.mark.parametrize("kind", ["expire", "kill"])
+@pytest.mark.parametrize("operation", ["RawPixelsStore.get*", "IUpdate.saveAndReturnIds", "Table.addData"])
+def test_a_session_that_ends_under_the_job_is_opened_again(
+    bench: Bench, plane: np.ndarray, faults: Callable[..., Any], kind: str, operation: str
+) -> None:
+    image = bench.image(plane)
+    faults(kind=kind, operation=operation)
+    done = segment.run(bench.spec(image, measure=True), bench.context())
+    found = results_on(bench.login("alice", "lab"), image)
+    assert found == {"rois": done.nuclei, "annotations": 4, "label_images": 0}
+
+
 def test_a_volume_without_sizes_is_refused_with_a_remedy(bench: Bench) -> None:
     image = bench.image(np.zeros((4, 20, 20), np.uint16), pixel_size=None)
     with pytest.raises(FailedPrecondition, match=r"(?s)how large.*--voxel-size"):

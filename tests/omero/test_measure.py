@@ -16,9 +16,10 @@ from noyau.domain.omero_uri import parse_omero
 from noyau.domain.progress import SilentReporter
 from noyau.omero.gateway import Gateway
 from noyau.omero.runs import BULK_NAMESPACE
+from noyau.omero.truth import read_truth
 from noyau.pipelines import measure, segment
 from noyau.sinks.tables import from_parquet
-from omero_kit import ALIAS, PASSWORD_ENV, results_on, rows, server_of
+from omero_kit import ALIAS, PASSWORD_ENV, results_on, rows, server_of, visitor_of
 from omero_place import Place
 from omero_seed import Seed, roi_with_mask
 from omero_segment_kit import Bench, world
@@ -94,6 +95,21 @@ def test_what_a_person_drew_is_measured_on_the_right_channels(bench: Bench, logi
     values = {pair.name: pair.value for pair in marker.getMapValue()}
     assert values["task"] == "measure"
     assert values["labels"] == f"ROIs of Image:{image}"
+
+
+def test_nuclei_of_one_channel_are_measured_on_every_channel(bench: Bench, login: Login, seed: Seed) -> None:
+    plane = np.asarray(world.make_world((1, 40, 50)).image)
+    pixels = np.stack([plane[:, ::-1, ::-1] // 2, plane])
+    image = bench.image(pixels[np.newaxis], channels=("DAPI", "GFP"))
+    ref = ImageRef(f"omero://{ALIAS}/image/{image}", channel="GFP")
+    done = segment.run(bench.workshop.spec(ref, measure=True), bench.context())
+    uri = parse_omero(ref.uri)
+    labels = read_truth(visitor_of(bench.gateway, seed, "alice").at(uri), uri, plane.shape).labels
+    table = table_of(login("alice", "lab"), "Image", image)
+    assert done.nuclei == len(table["label"]) > 3
+    for channel, name in enumerate(("DAPI", "GFP")):
+        expected = [pixels[channel][labels == label].mean() for label in table["label"]]
+        assert np.allclose(table[f"intensity_mean_{name}"], expected)
 
 
 def test_one_channel_and_the_results_elsewhere(bench: Bench, login: Login, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from noyau.domain.geometry import VoxelSize
 from noyau.domain.image import ImageRef
 from noyau.domain.jobs import JobState, SegmentSpec
 from noyau.training.synthetic import generate, recipe_named
+from omero.rtypes import rstring
 from omero_kit import ALIAS, PASSWORD_ENV, new_image, results_on, rows, server_of
 from omero_place import Place
 from omero_seed import Seed
@@ -138,6 +139,17 @@ def test_who_proves_nothing_is_refused_at_once(service: Running, seed: Seed, log
         client.submit(spec(image))
 
 
+def test_a_session_that_has_ended_is_refused_at_once(service: Running, seed: Seed, login: Login) -> None:
+    visitor = login("alice", "lab")
+    key = visitor.getSessionId()
+    visitor.killSession()
+    with (
+        Client(service.address, omero=(ALIAS, key)) as client,
+        pytest.raises(Unauthenticated, match=r"(?s)does not know the session key.*Log in to OMERO again"),
+    ):
+        client.submit(spec(seed.images["lab"].id))
+
+
 def test_a_user_gets_only_what_that_user_may_see(service: Running, seed: Seed, login: Login) -> None:
     with Client(service.address, omero=(ALIAS, login("alice").getSessionId())) as client:
         done = client.wait(client.submit(spec(seed.images["private"].id)).id)
@@ -185,7 +197,12 @@ def test_the_command_line_logs_in_segments_cleans_and_logs_out(
     listed = noyau("omero", "clean", target, said="n\n", settings=state)
     assert "complete" in listed.stdout
     assert results_on(client, image)["annotations"] == 8
+    _rename_a_roi(client, image)
     cleaned = noyau("omero", "clean", target, "--yes", settings=state)
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert "1 ROIs that were changed by hand are kept" in cleaned.stdout
+    assert results_on(client, image) == {**NOTHING, "rois": 1}
+    cleaned = noyau("omero", "clean", target, "--yes", "--edited", settings=state)
     assert cleaned.returncode == 0, cleaned.stderr
     assert results_on(client, image) == NOTHING
 
@@ -206,6 +223,14 @@ def test_without_a_server_in_the_settings_a_job_is_refused(tmp_path: Path) -> No
     desk = OmeroDesk(Gateway([OmeroServer("lab", "localhost")]))
     with pytest.raises(FailedPrecondition, match="no account"):
         desk.check("alice", False, ["omero://lab/image/1"])
+
+
+def _rename_a_roi(client: Any, image: int) -> None:
+    """A correction by hand."""
+    number = rows(client, "select r.id from Roi r where r.image.id = :id order by r.id", id=image)[0][0]
+    roi = client.sf.getQueryService().get("Roi", number)
+    roi.setName(rstring("two nuclei, really"))
+    client.sf.getUpdateService().saveObject(roi)
 
 
 def noyau(*arguments: str, said: str = "", settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -67,7 +67,7 @@ class JobServiceServicer:
     def Submit(self, request, context):
         """Puts a job into the queue. What can be checked cheaply is checked here, so that mistakes are told at once.
         INVALID_ARGUMENT, NOT_FOUND (model), PERMISSION_DENIED (path), FAILED_PRECONDITION (device absent),
-        RESOURCE_EXHAUSTED (tile or request over a limit).
+        RESOURCE_EXHAUSTED (tile or request over a limit, quota of the group).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """Missing associated documentation comment in .proto file."""
+    """Where the service asks who calls, only operators register, promote and remove: PERMISSION_DENIED.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -87,7 +88,8 @@ class ModelServiceStub:
 
 
 class ModelServiceServicer:
-    """Missing associated documentation comment in .proto file."""
+    """Where the service asks who calls, only operators register, promote and remove: PERMISSION_DENIED.
+    """
 
     def List(self, request, context):
         """All models, by name and version, and what is wrong with those that cannot be used.
@@ -224,7 +226,8 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """Missing associated documentation comment in .proto file."""
+    """Where the service asks who calls, only operators register, promote and remove: PERMISSION_DENIED.
+    """
 
     @staticmethod
     def List(request,

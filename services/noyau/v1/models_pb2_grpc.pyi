@@ -32,6 +32,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
+    """Where the service asks who calls, only operators register, promote and remove: PERMISSION_DENIED."""
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
@@ -64,6 +66,8 @@ class ModelServiceStub:
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
+    """Where the service asks who calls, only operators register, promote and remove: PERMISSION_DENIED."""
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     List: _aio.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]  # type: ignore[assignment]
     """All models, by name and version, and what is wrong with those that cannot be used."""
@@ -92,6 +96,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Removes a registered version. NOT_FOUND, FAILED_PRECONDITION (an alias points to it, or it was not registered)."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Where the service asks who calls, only operators register, promote and remove: PERMISSION_DENIED."""
+
     @_abc_1.abstractmethod
     def List(
         self,

@@ -30,7 +30,7 @@ from noyau.sources.writing import write_image
 from noyau.storage.store import Store
 from noyau.training.synthetic import generate, recipe_named
 from omero.rtypes import rbool, rint, rlist, rlong, rstring, unwrap
-from omero_kit import ALIAS, PASSWORD_ENV, new_image, results_on, server_of, visitor_of
+from omero_kit import ALIAS, PASSWORD_ENV, new_image, results_on, rows, server_of, visitor_of
 from omero_place import Place
 from omero_seed import Seed, connect, roi_with_mask
 from test_service import Running
@@ -117,8 +117,16 @@ def test_segmenting_and_removing_from_the_menu(installed: dict[str, int], login:
     only_told = run(client, installed["Remove_Noyau_Results.py"], **chosen)
     assert "would be removed" in only_told["Message"]
     assert results_on(client, image) == found
+    number = rows(client, "select r.id from Roi r where r.image.id = :id order by r.id", id=image)[0][0]
+    roi = client.sf.getQueryService().get("Roi", number)
+    roi.setName(rstring("two nuclei, really"))
+    client.sf.getUpdateService().saveObject(roi)
     removed = run(client, installed["Remove_Noyau_Results.py"], Remove=rbool(True), **chosen)
     assert removed["Message"].startswith("Removed 1 results")
+    assert removed["Message"].endswith("1 ROIs that were changed by hand stay.")
+    assert results_on(client, image) == {"rois": 1, "annotations": 0, "label_images": 0}
+    everything = {"Remove": rbool(True), "Also_Changed_By_Hand": rbool(True)}
+    run(client, installed["Remove_Noyau_Results.py"], **everything, **chosen)
     assert results_on(client, image) == {"rois": 0, "annotations": 0, "label_images": 0}
 
 

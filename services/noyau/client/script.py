@@ -109,17 +109,38 @@ def submit_and_follow(service: ServiceAt, key: str, spec: JobSpec, say: Say, sub
             job = client.submit(spec)
             submitted(f"Job {job.id} goes on in the Noyau service; `noyau jobs watch {job.id}` shows it.")
             say(f"Job {job.id} was submitted to {service.address}.")
-            return _outcome(client.wait(job.id, lambda event: _tell(event, say)))
+            return _outcome(client.wait(job.id, Teller(say)))
     except NoyauError as error:
         say(str(error))
         return Outcome(str(error), failed=True)
 
 
-def _tell(event: Event, say: Say) -> None:
-    if event.kind is EventKind.LOG:
-        say(str(event.payload["message"]))
-    elif event.kind is EventKind.STAGE:
-        say(f"{event.time:%H:%M:%S} {event.payload['name']}")
+class Teller:
+    """Turns the events of a job into lines for the script's output; of progress every tenth part.
+
+    Args:
+        say: takes the lines.
+    """
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._told: tuple[str, int] = ("", 0)
+
+    def __call__(self, event: Event) -> None:
+        """Takes one event."""
+        if event.kind is EventKind.LOG:
+            self._say(str(event.payload["message"]))
+        elif event.kind is EventKind.STAGE:
+            self._say(f"{event.time:%H:%M:%S} {event.payload['name']}")
+        elif event.kind is EventKind.PROGRESS:
+            self._tell_progress(event)
+
+    def _tell_progress(self, event: Event) -> None:
+        stage, done, total = str(event.payload["stage"]), int(event.payload["done"]), int(event.payload["total"])
+        tenths = 10 * done // total if total > 0 else 0
+        if tenths > 0 and (stage, tenths) != self._told:
+            self._told = (stage, tenths)
+            self._say(f"{event.time:%H:%M:%S} {stage}: {done:,} of {total:,} {event.payload['unit']}s")
 
 
 def _outcome(job: Job) -> Outcome:

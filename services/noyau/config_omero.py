@@ -35,6 +35,11 @@ class OmeroServerSettings(BaseModel):
     )
     call_seconds: float = Field(default=300.0, gt=0, description="Longest time for one call.")
     session_hours: float = Field(default=24.0, gt=0, description="Time to live of the service's sessions for users.")
+    zarr_labels: bool = Field(
+        default=False,
+        description="Write labels into the OME-Zarr behind an image where that is asked for. Users of OMERO can say of "
+        "an image that any path is behind it: allow it only where the roots hold nothing that they may not add to.",
+    )
     rois: int = Field(default=2_000, ge=0, description="Most nuclei of an image that are saved as masks or polygons.")
     shapes: int = Field(default=20_000, ge=0, description="Most masks or polygons of an image, over all planes.")
     points: int = Field(default=20_000, ge=0, description="Most nuclei of an image that are saved as points.")

@@ -46,6 +46,7 @@ def _omero_server(alias: str, given: OmeroServerSettings) -> OmeroServer:
         patience=given.patience_seconds,
         call_seconds=given.call_seconds,
         session_hours=given.session_hours,
+        zarr_labels=given.zarr_labels,
         budget=RoiBudget(given.rois, given.shapes, given.points),
     )
 

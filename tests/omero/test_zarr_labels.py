@@ -47,7 +47,7 @@ def bench(
     omero_place: Place, seed: Seed, login: Login, tmp_path: Path, networks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Bench]:
     monkeypatch.setenv(PASSWORD_ENV, seed.password)
-    with Gateway([server_of(omero_place, seed)]) as gateway:
+    with Gateway([server_of(omero_place, seed, zarr_labels=True)]) as gateway:
         yield Bench(world.Workshop(tmp_path, networks), gateway, seed, login)
 
 
@@ -101,6 +101,17 @@ def test_the_labels_are_in_the_zarr_and_omero_says_where(bench: Bench, pixels: n
     hql = "select e.entityType, e.lsid from Shape s join s.details.externalInfo e where s.roi.image.id = :id"
     assert rows(client, hql, id=image) == [[MULTISCALES, place]]
     assert measure.run(to_measure(image), bench.context(job_id="two")).nuclei == done.nuclei
+
+
+def test_a_service_does_it_only_where_an_operator_says_so(
+    bench: Bench, pixels: np.ndarray, zarr: Path, omero_place: Place, seed: Seed
+) -> None:
+    image = backed(bench, pixels, zarr)
+    with Gateway([server_of(omero_place, seed)]) as careful:
+        context = replace(bench.context(), omero=visitor_of(careful, seed, "alice"))
+        with pytest.raises(FailedPrecondition, match=r"(?s)does not write.*`zarr_labels`"):
+            segment.run(bench.spec(image, label_image="zarr"), context)
+    assert list_labels(str(zarr), access=EVERYTHING) == ()
 
 
 def test_what_may_not_be_written_is_refused_before_the_work(bench: Bench, pixels: np.ndarray, zarr: Path) -> None:

@@ -31,6 +31,8 @@ class OmeroServer:
         patience: seconds to go on trying to reach a server that does not answer.
         call_seconds: longest time for one call.
         session_hours: time to live of the service's sessions for users.
+        zarr_labels: labels may be written into the OME-Zarr behind an image for its users, who can say of an image
+            that any path is behind it.
         budget: most ROIs per image.
     """
 
@@ -47,12 +49,18 @@ class OmeroServer:
     patience: float = 120.0
     call_seconds: float = CALL_SECONDS
     session_hours: float = 24.0
+    zarr_labels: bool = False
     budget: RoiBudget = field(default_factory=RoiBudget)
 
     @property
     def acts_for_others(self) -> bool:
         """True where the service has an account with the privilege Sudo there."""
         return self.user is not None
+
+    @property
+    def may_write_zarr(self) -> bool:
+        """Whether labels may be written into the OME-Zarr behind an image: always for a person on their own machine."""
+        return self.zarr_labels or not self.acts_for_others
 
     def password(self) -> str:
         """The password of the service's account.

@@ -1,7 +1,7 @@
 """Labels of an image in OMERO -> the `labels` group of the OME-Zarr behind it, where the service may write there.
 
-Two servers have a say: OMERO, whether the job's owner may change the image, and this service's own settings, whether
-it may write at that place.
+Both sides have a say: OMERO, whether the job's owner may change the image, and the settings of this service, whether it
+does such a thing for OMERO's users at all, and at that place.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from noyau.domain.errors import FailedPrecondition, NoyauError, PermissionRefuse
 from noyau.domain.image import ImageInfo, ImageRef
 from noyau.omero.images import OmeroImage
 from noyau.pipelines.context import PipelineContext
+from noyau.pipelines.places import omero_of
 from noyau.pipelines.staging import remove_staging
 from noyau.sinks import LabelSink, preflight
 from noyau.sinks.target import Target
@@ -36,10 +37,16 @@ def check_zarr_labels(ref: ImageRef, image: OmeroImage, name: str, overwrite: bo
         context: of the job.
 
     Raises:
-        FailedPrecondition: there is no OME-Zarr behind the image that this service can read and write.
+        FailedPrecondition: this service does not do it, or there is no OME-Zarr behind the image that it can read and
+            write.
         PermissionRefused: the job's owner may not change the image, or this service not write there.
         AlreadyExists: there are labels of this name.
     """
+    if not omero_of(context).gateway.server(image.uri.alias).may_write_zarr:
+        raise FailedPrecondition(
+            f"This service does not write into the OME-Zarr behind images of '{image.uri.alias}'.",
+            f"{_REMEDY} Or an operator can allow it with the setting `zarr_labels` of that server.",
+        )
     if not image.may_edit:
         raise PermissionRefused(
             f"Only who may change {image.uri.title} may write labels into the OME-Zarr behind it.", _REMEDY

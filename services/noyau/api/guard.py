@@ -20,6 +20,7 @@ import structlog
 
 from noyau.api.audit import AuditLog, entry_of
 from noyau.api.call import Call
+from noyau.api.free_calls import FreeCalls
 from noyau.api.gate import Gate
 from noyau.api.rates import Rates, host_of
 from noyau.api.receiving import in_time, lenient, the_only
@@ -78,10 +79,23 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
     number, the traceback goes to the log only.
     """
 
-    def __init__(self, seen: Seen = lambda method, code, seconds: None, protection: Protection | None = None) -> None:
+    def __init__(
+        self,
+        seen: Seen = lambda method, code, seconds: None,
+        protection: Protection | None = None,
+        free_places: int = 64,
+    ) -> None:
+        """See the class.
+
+        Args:
+            seen: told of every call that has ended.
+            protection: what is done about callers.
+            free_places: calls of health and reflection that run at once.
+        """
         self._log = structlog.get_logger("noyau.api")
         self._seen = seen
         self._protection = protection or Protection()
+        self._free = FreeCalls(free_places, self._protection.request_seconds)
 
     async def intercept_service(
         self,
@@ -90,9 +104,11 @@ class Guard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
     ) -> Any:
         handler: Any = await continuation(handler_call_details)
         ours = handler_call_details.method.startswith(("/noyau.", "/inference."))
-        if handler is None or not ours:
-            # Unknown methods, health and reflection, which have their own ways.
-            return handler
+        if handler is None:
+            return None
+        if not ours:
+            # Health and reflection, which have their own ways.
+            return self._free.wrap(handler)
         method, many = handler_call_details.method, bool(handler.request_streaming)
         parse = lenient(handler.request_deserializer)
         if handler.response_streaming:

@@ -73,7 +73,7 @@ class ApiServer:
         self._draining = asyncio.Event()
         self._health = health.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[*before, Guard(seen or (lambda *_: None), self._protection)],
+            interceptors=[*before, Guard(seen or (lambda *_: None), self._protection, max(4, concurrent_calls // 4))],
             maximum_concurrent_rpcs=concurrent_calls,
             options=[
                 ("grpc.max_receive_message_length", crop_bytes + MESSAGE_OVERHEAD),
@@ -86,6 +86,8 @@ class ApiServer:
                 ("grpc.absolute_max_metadata_size", METADATA_BYTES),
                 # A connection that does not finish its handshake in this time is closed; by default it is two minutes.
                 ("grpc.server_handshake_timeout_ms", 20_000),
+                # Connections on which nothing is asked are closed; clients open new ones by themselves.
+                ("grpc.max_connection_idle_ms", 900_000),
                 # A client that vanished without a word is noticed, and its streams end.
                 ("grpc.keepalive_time_ms", 30_000),
                 ("grpc.keepalive_timeout_ms", 10_000),

@@ -151,6 +151,24 @@ def test_callers_who_open_calls_and_send_nothing_lose_their_places(target: Targe
             client.list()
 
 
+def test_calls_that_need_no_proof_do_not_take_the_places_of_those_that_do(target: Target) -> None:
+    """Health is watched for ever, reflection asked nothing, and health checked without a message."""
+    methods_and_messages = (
+        ("/grpc.health.v1.Health/Watch", b"\x00\x00\x00\x00\x00"),
+        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", b""),
+        ("/grpc.health.v1.Health/Check", b""),
+    )
+    for method, message in methods_and_messages:
+        with connect(target.host_and_port) as connection:
+            for number in range(CONCURRENT_CALLS):
+                connection.sendall(frame(HEADERS, request_headers(method), END_HEADERS, 2 * number + 1))
+                if message:
+                    connection.sendall(frame(DATA, message, END_STREAM, 2 * number + 1))
+            drained(connection, 0.5)
+            with target.client(sub="quick") as client:
+                client.list()
+
+
 def test_a_request_that_drips_is_given_up(target: Target) -> None:
     headers = request_headers(LIST, ("authorization", f"Bearer {target.issuer.token(sub='drip')}"))
     message = b"\x00" + struct.pack(">I", 1000) + b"\x1a" * 1000

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +137,29 @@ async def test_a_session_is_asked_about_once_a_minute_and_a_bad_one_every_time(i
         with pytest.raises(Unauthenticated):
             await gate.admit(CALL, Context(("noyau-omero-session", "bad")))
     assert desk.asked == 3
+    gate.close()
+
+
+async def test_made_up_sessions_do_not_queue_up_without_end() -> None:
+    free = threading.Event()
+
+    class Slow(Desk):
+        def identify(self, alias: str, key: str) -> tuple[str, str]:
+            free.wait(20)
+            return super().identify(alias, key)
+
+    gate = gate_of(desk=Slow())
+    calls = [
+        asyncio.create_task(gate.admit(CALL, Context(("noyau-omero-session", f"made-up {number}"))))
+        for number in range(40)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(TooFast, match="being confirmed"):
+        await gate.admit(CALL, Context(("noyau-omero-session", "good")))
+    free.set()
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert Counter(type(end) for end in ends) == {Unauthenticated: 32, TooFast: 8}
+    assert (await gate.admit(CALL, Context(("noyau-omero-session", "good")))).is_proven
     gate.close()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from cultures import FIRST, PROJECT, Cultures
-from playwright.sync_api import Page, expect
+from cultures import FIRST, PROJECT, SECOND, Cultures
+from playwright.sync_api import expect
 from webclient import Webclient
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
@@ -57,17 +57,18 @@ def test_the_dialog_offers_models_and_defaults_that_work(chosen: Webclient, cult
     dialog.close()
 
 
-def test_the_message_counts_and_leads_to_the_image(chosen: Webclient, told: str, cultures: Cultures) -> None:
+def test_the_message_counts_and_its_buttons_lead_to_the_image(chosen: Webclient, told: str, cultures: Cultures) -> None:
     assert 5 < nuclei(told) < 100
-    link = chosen.page.locator("#jobsTable tr.script").first.locator("a.browse")
-    assert str(link.get_attribute("href")).endswith(f"show=image-{cultures.images[IMAGE]}")
+    shown = chosen.popup("#jobsTable tr.script li.btn_url a")
+    expect(shown.locator("#dataTree .jstree-clicked")).to_contain_text(IMAGE)
+    shown.close()
+    chosen.go_to_result()
+    expect(chosen.page.locator("#dataTree .jstree-clicked")).to_contain_text(IMAGE)
     expect(chosen.fact("ROI Count:")).to_have_text(str(nuclei(told)))
 
 
 def test_results_are_in_the_right_hand_panel(chosen: Webclient, told: str) -> None:
-    chosen.page.reload()
-    expect(chosen.page.locator("#metadata_general h1").first).to_be_visible()
-    assert chosen.pane("Attachments") == "3"
+    expect(chosen.pane("Attachments")).to_have_text("3")
     files = chosen.page.locator("#fileanns_container li")
     expect(files).to_have_count(3)
     names = [text.split()[0] for text in files.all_inner_texts()]
@@ -75,9 +76,10 @@ def test_results_are_in_the_right_hand_panel(chosen: Webclient, told: str) -> No
     overview = files.filter(has_text=".png").locator("a").first.get_attribute("href")
     answer = chosen.page.request.get(chosen.url(str(overview)))
     assert answer.ok and answer.body().startswith(b"\x89PNG")
-    assert chosen.pane("Key-Value Pairs") == "1"
+    expect(chosen.pane("Key-Value Pairs")).to_have_text("1")
     rows = chosen.page.locator("#mapAnnContainer table[data-annid] tbody tr")
-    texts = dict(row.locator("td").all_inner_texts()[:2] for row in rows.all())
+    expect(rows.first).to_be_visible()
+    texts = dict(row.locator("td").all_text_contents()[:2] for row in rows.all())
     assert texts["nuclei"] == str(nuclei(told))
     assert re.fullmatch(r"nuclei-2d@\d+", texts["model.name"])
     chosen.picture("panel")
@@ -85,9 +87,7 @@ def test_results_are_in_the_right_hand_panel(chosen: Webclient, told: str) -> No
 
 def test_the_table_has_a_row_for_each_nucleus(chosen: Webclient, told: str) -> None:
     chosen.pane("Attachments")
-    with chosen.page.expect_popup() as opened:
-        chosen.page.click("#fileanns_container a[title='View OMERO.table']")
-    table = opened.value
+    table = chosen.popup("#fileanns_container a[title='View OMERO.table']")
     columns = [text.strip() for text in table.locator("table th").all_inner_texts()]
     assert {"Image", "Roi", "label", "area_um2"} <= set(columns)
     expect(table.locator("table tbody tr", has=table.locator("td"))).to_have_count(nuclei(told))
@@ -96,12 +96,26 @@ def test_the_table_has_a_row_for_each_nucleus(chosen: Webclient, told: str) -> N
 
 
 def test_iviewer_shows_every_nucleus(chosen: Webclient, told: str) -> None:
-    with chosen.page.expect_popup() as opened:
-        chosen.page.click("a:has-text('Full viewer')")
-    viewer: Page = opened.value
+    viewer = chosen.popup("a:has-text('Full viewer')")
     viewer.locator("a[href='#rois']").click()
     expect(viewer.locator("a[href='#rois']")).to_contain_text(f"[{nuclei(told)}]")
     expect(viewer.locator(".regions-table-row")).to_have_count(nuclei(told))
     viewer.wait_for_load_state("networkidle")
     chosen.picture("iviewer", viewer)
     viewer.close()
+
+
+def test_a_dataset_is_segmented_and_each_image_has_its_row(alice: Webclient, told: str, cultures: Cultures) -> None:
+    alice.open(PROJECT, SECOND)
+    dialog = alice.script_dialog("Segment Nuclei")
+    assert dialog.input_value("[name=Data_Type]") == "Dataset"
+    assert dialog.input_value("[name=IDs]") == str(cultures.treated)
+    alice.run(dialog)
+    message = alice.message()
+    assert re.match(r"Found \d+ nuclei in 2 images with nuclei-2d@\d+\.", message), message
+    alice.picture("dataset-message")
+    alice.open(SECOND, "well B2")
+    alice.pane("Tables")
+    row = alice.page.locator("#bulk_annotations_list + table, #bulk_annotations_list table").first
+    expect(row).to_contain_text("nuclei")
+    alice.picture("dataset-row")

@@ -41,6 +41,7 @@ class Webclient:
         self.complaints: list[str] = []
         self._url = url
         self._pictures = pictures
+        self._runs = 0
         self._watch(page)
         page.context.on("page", self._watch)
 
@@ -63,8 +64,10 @@ class Webclient:
     def open(self, *names: str) -> None:
         """Opens containers in the tree, from the outermost, and selects the last thing."""
         for name in names[:-1]:
-            # The arrow of a node stands right before its name.
-            self._node(name).locator("xpath=preceding-sibling::i").click()
+            node = self._node(name)
+            if node.get_attribute("aria-expanded") != "true":
+                # The arrow stands right before the name.
+                node.locator("xpath=preceding-sibling::i").click()
         self._node(names[-1]).click()
         expect(self.page.locator("#dataTree .jstree-clicked")).to_have_text(re.compile(re.escape(names[-1])))
         expect(self.page.locator("#metadata_general h1").first).to_be_visible()
@@ -80,12 +83,12 @@ class Webclient:
         """What the right-hand panel says under a heading like `ROI Count:`."""
         return self.page.locator("#metadata_general table.core_metadata tr", has_text=name).locator("td").first
 
-    def pane(self, name: str) -> str:
-        """Opens a pane of the right-hand panel; the number that it shows."""
+    def pane(self, name: str) -> Locator:
+        """Opens a pane of the right-hand panel; the number beside its name."""
         heading = self.page.locator("#metadata_general h1", has_text=name)
         if "closed" in (heading.get_attribute("class") or ""):
             heading.click()
-        return heading.locator(".annotationCount").inner_text().strip()
+        return heading.locator(".annotationCount")
 
     def script_dialog(self, script: str) -> Page:
         """Opens the dialog of a script of the menu."""
@@ -98,13 +101,29 @@ class Webclient:
     def run(self, dialog: Page) -> None:
         """Starts the script of a dialog, and waits until the panel of activities shows it."""
         dialog.get_by_role("button", name="Run Script").click()
-        expect(self.page.locator("#jobsTable tr.script").first).to_be_visible()
+        # The panel keeps all of the session, the newest first.
+        self._runs += 1
+        expect(self.page.locator("#jobsTable tr.script")).to_have_count(self._runs)
 
     def message(self) -> str:
         """Waits for the end of the newest script; the sentence that it left."""
         row = self.page.locator("#jobsTable tr.script").first
         expect(row.locator("img[alt=Success]")).to_be_visible()
         return row.locator(".message").inner_text().strip()
+
+    def go_to_result(self) -> None:
+        """Follows the newest script's button to its image, which is selected there with what is new on it."""
+        self.page.locator("#jobsTable tr.script").first.locator("a.browse").click()
+        expect(self.page).to_have_url(re.compile("show="))
+        expect(self.page.locator("#dataTree .jstree-clicked")).to_be_visible()
+        expect(self.page.locator("#metadata_general h1").first).to_be_visible()
+
+    def popup(self, button: str) -> Page:
+        """The window that a click opens."""
+        with self.page.expect_popup() as opened:
+            self.page.locator(button).first.click()
+        opened.value.wait_for_load_state()
+        return opened.value
 
     def _node(self, name: str) -> Locator:
         return self.page.locator("#dataTree .jstree-anchor", has_text=name)

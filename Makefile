@@ -10,7 +10,7 @@ INPUT  ?=
 LABELS ?= nuclei
 VARIANT ?= cpu
 
-.PHONY: demo test test-omero test-containers image image-base ice lint serve bench proto lock install clean help
+.PHONY: demo test test-omero test-containers image image-base ice lint serve bench fuzz proto lock install clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -82,6 +82,11 @@ serve: $(STAMP)  ## the service on 127.0.0.1:50051
 
 bench: $(STAMP)  ## ratios measured side by side on this machine
 	$(BIN)/noyau bench
+
+MINUTES = 10
+SEED    = 1
+fuzz: $(STAMP)   ## rubbish to every RPC of a service of its own, for MINUTES=10 from SEED=1; tells what came back
+	$(BIN)/python tests/system/attack/fuzz.py --minutes $(MINUTES) --seed $(SEED)
 
 proto: $(STAMP)  ## regenerate the Python code of proto/
 	$(BIN)/python -m noyau.api.generate

@@ -211,13 +211,22 @@ class Fuzzer:
         seed: decides everything that is sent.
         image: path of one that the service may use.
         heavy: share of the calls that may start a process.
+        jobs: names of jobs that exist.
     """
 
-    def __init__(self, address: str, tokens: Sequence[str | None], seed: int, image: str, heavy: float = 0.0) -> None:
+    def __init__(
+        self,
+        address: str,
+        tokens: Sequence[str | None],
+        seed: int,
+        image: str,
+        heavy: float = 0.0,
+        jobs: Sequence[str] = (),
+    ) -> None:
         self._address = address
         self._tokens = tokens
         self._seed = seed
-        self._texts = (image, f"{image}-out.ome.zarr")
+        self._texts = (image, f"{image}-out.ome.zarr", *jobs)
         self._examples = (*light_examples(image), *(heavy_examples() if heavy else ()))
         self._heavy = heavy
         self.seen = Seen()
@@ -299,13 +308,15 @@ def main() -> int:
         expires = int(time.time()) + 40_000
         good = target.issuer.token(roles=["operator"], exp=expires)
         tokens = (*[good] * 8, target.issuer.token(exp=expires), target.issuer.unsigned(), None)
-        before = target.memory_mib()
+        memory = [round(target.memory_mib())]
         seen: Seen | None = None
         for number, seconds in enumerate(slices(given.minutes)):
-            fuzzer = Fuzzer(target.address, tokens, given.seed * 100_000 + number, str(target.image), given.heavy)
+            seed = given.seed * 100_000 + number
+            fuzzer = Fuzzer(target.address, tokens, seed, str(target.image), given.heavy, [target.new_job()])
             fuzzer.seen = seen or fuzzer.seen
             seen = fuzzer.run(seconds, given.threads, given.pause)
             target.check()
+            memory.append(round(target.memory_mib()))
         assert seen is not None
         report = {
             "minutes": given.minutes,
@@ -313,7 +324,7 @@ def main() -> int:
             "calls": seen.calls,
             "bugs": seen.bugs[:20],
             "incidents": target.incidents()[:20],
-            "memory_mib": [round(before), round(target.memory_mib())],
+            "memory_mib": memory,
             "statuses": seen.table(),
         }
     sys.stdout.write(json.dumps(report, indent=2) + "\n")

@@ -122,6 +122,11 @@ class Target:
             assert client.get(job.id).owner == "token:innocent"
             assert client.cancel(job.id).state is JobState.CANCELLED
 
+    def new_job(self) -> str:
+        """A job of an operator's that waits."""
+        with self.client(roles=["operator"]) as client:
+            return client.submit(SegmentSpec((ImageRef(str(self.image)),))).id
+
     def memory_mib(self) -> float:
         """What the process holds now."""
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])

@@ -303,7 +303,7 @@ def test_rubbish_to_every_rpc_never_makes_the_service_fail(target: Target) -> No
     expires = int(time.time()) + 3600
     operator = target.issuer.token(roles=["operator"], exp=expires)
     tokens = (operator, operator, operator, target.issuer.token(exp=expires), target.issuer.unsigned(), None)
-    seen = Fuzzer(target.address, tokens, seed=20261122, image=str(target.image)).run(10)
+    seen = Fuzzer(target.address, tokens, 20261122, str(target.image), jobs=[target.new_job()]).run(10)
     assert seen.bugs == []
     assert {method for method, _ in seen.statuses} == {
         f"/{method.containing_service.full_name}/{method.name}" for method in methods()

@@ -55,6 +55,22 @@ def test_annotations_of_what_may_not_be_read_are_not_told(login: Login, seed: Se
     assert found == {}
 
 
+def test_what_is_fetched_once_is_loaded_wherever_it_is_mentioned(login: Login) -> None:
+    client = login("alice", "lab")
+    image = make_image(client, np.zeros((1, 1, 1, 4, 6), np.uint8))
+    note = comment(client, image, "good")
+    text = (
+        "select i from Image i left outer join fetch i.annotationLinks links left outer join fetch links.child"
+        " join fetch links.details.owner join fetch links.details.creationEvent where i.id = :id"
+    )
+    found = client.sf.getQueryService().findByQuery(text, omero.sys.ParametersI().addId(image))
+    (link,) = found.copyAnnotationLinks()
+    assert link.child.id.val == note
+    assert unwrap(link.details.owner.firstName) == "Alice"
+    assert unwrap(link.child.details.owner.firstName) == "Alice"
+    assert not found.details.group.loaded
+
+
 @pytest.fixture
 def engine(login: Login) -> Iterator[Any]:
     """A rendering engine with an image of one channel that grows brighter to the right."""

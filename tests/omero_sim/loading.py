@@ -31,10 +31,12 @@ class Fetched:
     Attributes:
         collections: (row, collection) to the rows that are in it, as far as the query let them through.
         references: (row, property) of objects that are loaded; those of the details start with `details.`.
+        rows: Of those objects. There is one of each, so it is loaded wherever else the answer mentions it.
     """
 
     collections: dict[tuple[Record, str], list[Record]] = field(default_factory=dict)
     references: set[tuple[Record, str]] = field(default_factory=set)
+    rows: set[Record] = field(default_factory=set)
 
     def follow(self, store: Store, record: Record | None, tree: dict[str, Any], context: Context) -> None:
         """Loads the properties that the keys of `tree` name, and from there those of its values."""
@@ -72,6 +74,8 @@ def fetched_by(query: Query, result: Result) -> Fetched:
             if owner is None:
                 continue
             value = row.get(join.alias)
+            if isinstance(value, Record):
+                fetched.rows.add(value)
             if details:
                 fetched.references.add((owner, f"details.{names[-1]}"))
                 continue
@@ -121,7 +125,7 @@ class Loader:
     def _reference(self, record: Record, name: str, value: Record | None) -> Any:
         if value is None:
             return None
-        if (record, name) in self._fetched.references or value in self._made:
+        if (record, name) in self._fetched.references or value in self._fetched.rows or value in self._made:
             return self.load(value)
         return getattr(omero.model, f"{value.entity}I")(value.id, False)
 

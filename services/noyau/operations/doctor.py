@@ -38,6 +38,7 @@ def examine(
     yield from look("job database", lambda: places.job_store(settings))
     yield from look("models", lambda: places.models(own_model_desk(settings), test=not quick))
     yield from look("endpoints", lambda: remote.endpoints(settings))
+    yield from look("token keys", lambda: remote.token_keys(settings))
     if server is not None:
         yield from look(f"server {server}", partial(remote.server, server, security, token))
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from noyau.client.proofs import TokenSource
 from noyau.client.security import Security
 from noyau.config import Settings
+from noyau.domain.errors import NoyauError
 from noyau.operations.findings import Finding, Status, ok
 
 SECONDS = 5.0
@@ -39,6 +40,22 @@ def endpoints(settings: Settings) -> Iterator[Finding]:
         yield _listens("s3 endpoint", parts.hostname or "", port)
     for alias, omero in settings.omero.items():
         yield _listens(f"omero {alias}", omero.host, omero.port)
+
+
+def token_keys(settings: Settings) -> Iterator[Finding]:
+    """The keys by which tokens are checked: whether they can be read; nothing where no issuer is set."""
+    from noyau.api.keys import parse_keys, reader_of
+
+    place = settings.auth.tokens.keys
+    if place is None:
+        return
+    try:
+        found = parse_keys(reader_of(place)(), place)
+    except (OSError, NoyauError) as error:
+        remedy = "Check the setting auth.tokens.keys; until it works nobody with a token is let in."
+        yield Finding("token keys", Status.FAILED, f"{place}: {error}", remedy)
+        return
+    yield ok("token keys", f"{len(found)} at {place}")
 
 
 def _listens(name: str, host: str, port: int) -> Finding:

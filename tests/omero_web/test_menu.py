@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from cultures import FIRST, PROJECT, SECOND, Cultures
 from playwright.sync_api import expect
 from webclient import Webclient
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(1800)]
+# The tests share a window, so one process runs them all, in their order.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.timeout(1800),
+    pytest.mark.xdist_group("browser"),
+]
 IMAGE = "well A1"
 
 
@@ -67,7 +74,7 @@ def test_the_message_counts_and_its_buttons_lead_to_the_image(chosen: Webclient,
     expect(chosen.fact("ROI Count:")).to_have_text(str(nuclei(told)))
 
 
-def test_results_are_in_the_right_hand_panel(chosen: Webclient, told: str) -> None:
+def test_results_are_in_the_right_hand_panel(chosen: Webclient, told: str, folder: Path) -> None:
     expect(chosen.pane("Attachments")).to_have_text("3")
     files = chosen.page.locator("#fileanns_container li")
     expect(files).to_have_count(3)
@@ -82,6 +89,7 @@ def test_results_are_in_the_right_hand_panel(chosen: Webclient, told: str) -> No
     texts = dict(row.locator("td").all_text_contents()[:2] for row in rows.all())
     assert texts["nuclei"] == str(nuclei(told))
     assert re.fullmatch(r"nuclei-2d@\d+", texts["model.name"])
+    assert str(folder) not in "".join(texts.values()), "no path of the service is shown to users"
     chosen.picture("panel")
 
 
@@ -117,5 +125,6 @@ def test_a_dataset_is_segmented_and_each_image_has_its_row(alice: Webclient, tol
     alice.open(SECOND, "well B2")
     alice.pane("Tables")
     row = alice.page.locator("#bulk_annotations_list + table, #bulk_annotations_list table").first
+    expect(row).to_be_visible()
     expect(row).to_contain_text("nuclei")
     alice.picture("dataset-row")

@@ -37,13 +37,18 @@ class Published:
     told: tuple[str, ...]
 
     def texts(self) -> dict[str, str]:
-        """For the marker."""
-        return {TOLD: json.dumps(self.told), RESULT: json.dumps(asdict(self.result))}
+        """For the marker, which people see.
+
+        The provenance lies in the job's own folder until the marker is there, and then it is the marker: no path of
+        the service belongs in it.
+        """
+        result = {RESULT: json.dumps(asdict(replace(self.result, provenance_uri="")))}
+        return {TOLD: json.dumps(self.told), **result} if self.told else result
 
     @staticmethod
     def of(texts: Mapping[str, str]) -> Published:
         """From a marker."""
-        return Published(ImageResult(**json.loads(texts[RESULT])), tuple(json.loads(texts[TOLD])))
+        return Published(ImageResult(**json.loads(texts[RESULT])), tuple(json.loads(texts.get(TOLD, "[]"))))
 
 
 class Work(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -147,7 +148,8 @@ def test_a_paused_coordinator_is_fenced_and_the_labels_are_the_same(
                 assert names and second.pid
         finally:
             for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
     assert _bytes(image / "labels" / "fresh" / "0") == _bytes(image / "labels" / "nuclei" / "0")
 
 

@@ -13,6 +13,8 @@ from noyau.bench.omero_ways import bench_omero
 from noyau.bench.pipeline import bench_pipeline
 from noyau.bench.rows import Row
 from noyau.bench.setting import Setting
+from noyau.bench.spread import BENCH as DASK
+from noyau.bench.spread import bench_dask
 from noyau.bench.stages import bench_stages
 from noyau.domain.errors import InvalidInput
 from noyau.domain.progress import Reporter, SilentReporter
@@ -51,9 +53,9 @@ def run(
         InvalidInput: an unknown benchmark, or a size that is not positive.
         NotFound: there is no such model.
     """
-    unknown = sorted(set(which) - {*NAMES, OMERO})
+    unknown = sorted(set(which) - {*NAMES, OMERO, DASK})
     if unknown:
-        raise InvalidInput(f"There is no benchmark '{unknown[0]}'.", f"Known are: {', '.join((*NAMES, OMERO))}.")
+        raise InvalidInput(f"There is no benchmark '{unknown[0]}'.", f"Known are: {', '.join((*NAMES, OMERO, DASK))}.")
     if min([pipeline_voxels, *memory_voxels], default=0) <= 0:
         raise InvalidInput("A benchmark needs images of more than 0 voxels.")
     rows: list[Row] = []
@@ -69,6 +71,8 @@ def run(
             rows += bench_decoders(setting)
         if "pipeline" in which:
             rows += bench_pipeline(setting, pipeline_voxels)
+        if DASK in which:
+            rows += bench_dask(setting, pipeline_voxels)
         if "memory" in which:
             rows += bench_memory(setting, memory_voxels)
         if OMERO in which:

@@ -153,6 +153,7 @@ class _Found:
     """What the examination counts."""
 
     lost: int = 0
+    why: list[str] = field(default_factory=list)
     doubled: int = 0
     different: int = 0
     left: int = 0
@@ -169,6 +170,8 @@ def _examine(client: Client, ids: Sequence[str], soak: Soak, folder: Path, servi
         job = jobs.get(job_id)
         if job is None or job.state is not JobState.SUCCEEDED:
             found.lost += 1
+            error = job.error.cause if job is not None and job.error is not None else ""
+            found.why.append(f"{job_id} {'is absent' if job is None else job.state.value} {error}".strip())
             continue
         found.attempts += job.attempts
         found.doubled += not _ended_once(client, job_id)
@@ -229,7 +232,7 @@ def _counts(soak: Soak, course: _Course, seconds: float, found: _Found) -> list[
     return [
         row("jobs", len(course.ids), "jobs", f"{soak.jobs / seconds * 60:.1f} a minute; {found.attempts} attempts"),
         row("kill -9", sum(course.killed.values()), "processes", killed),
-        row("lost", found.lost, "jobs"),
+        row("lost", found.lost, "jobs", "; ".join(found.why[:5])),
         row("doubled", found.doubled, "jobs", "recorded or ended twice"),
         row("different", found.different, "jobs", "other labels than the rest"),
         row("left behind", found.left, "folders", "hidden groups and scratch"),

@@ -120,6 +120,12 @@ class DaskCrew:
         self._look()
         return max(1, self._devices)
 
+    def count(self) -> int:
+        """Workers that run networks for this job at this moment."""
+        self._looked = 0.0
+        self._look()
+        return self._devices
+
     def run(
         self,
         tasks: Sequence[Task],
@@ -167,7 +173,7 @@ class DaskCrew:
     def _look(self) -> None:
         """Counts the workers, now and then."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
+        if self._looked and now - self._looked < _LOOK_SECONDS:
             return
         self._looked = now
         ours = [offer for offer in self._offers() if self._demand is None or self._demand.is_met(offer)]

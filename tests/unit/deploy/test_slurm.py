@@ -18,20 +18,24 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from noyau.config import Settings
 
-SCRIPT = Path(__file__).resolve().parents[3] / "deploy" / "slurm" / "noyau.sbatch"
+FOLDER = Path(__file__).resolve().parents[3] / "deploy" / "slurm"
+SCRIPT = FOLDER / "noyau.sbatch"
+WORKERS = FOLDER / "workers.sbatch"
 PATIENCE = 200
 
 
-def test_bash_can_read_it() -> None:
-    done = subprocess.run(["bash", "-n", str(SCRIPT)], capture_output=True, text=True)
+@pytest.mark.parametrize("script", [SCRIPT, WORKERS], ids=lambda path: path.name)
+def test_bash_can_read_it(script: Path) -> None:
+    done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_shellcheck_has_nothing_to_say() -> None:
+@pytest.mark.parametrize("script", [SCRIPT, WORKERS], ids=lambda path: path.name)
+def test_shellcheck_has_nothing_to_say(script: Path) -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not on this machine")
-    done = subprocess.run([shellcheck, "--shell=bash", str(SCRIPT)], capture_output=True, text=True)
+    done = subprocess.run([shellcheck, "--shell=bash", str(script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
@@ -54,12 +58,27 @@ def test_there_is_time_for_an_orderly_end(
     assert warned > stop_seconds(settings_of({}))
 
 
+def test_workers_ask_slurm_for_what_they_need() -> None:
+    lines = WORKERS.read_text().splitlines()
+    first = next(number for number, line in enumerate(lines) if line and not line.startswith("#"))
+    asked = [line for line in lines if line.startswith("#SBATCH")]
+    assert all(lines.index(line) < first for line in asked)
+    options = dict(re.fullmatch(r"#SBATCH --([a-z-]+)(?:=(\S+))?", line).groups() for line in asked)  # type: ignore[union-attr]
+    assert options["ntasks-per-node"] == "1"
+    # Any number of them may run at a time.
+    assert "dependency" not in options
+    assert {"nodes", "cpus-per-task", "mem", "gres", "time", "requeue", "output", "signal"} <= set(options)
+
+
+@pytest.mark.parametrize("script", [SCRIPT, WORKERS], ids=lambda path: path.name)
 def test_every_variable_is_a_setting_with_a_value_that_it_takes(
-    settings_of: Callable[[Mapping[str, str]], Settings], tmp_path: Path
+    script: Path, settings_of: Callable[[Mapping[str, str]], Settings], tmp_path: Path
 ) -> None:
-    given = dict(re.findall(r"^\s*(?:export )?(NOYAU_\w+)=(\S+)$", SCRIPT.read_text(), flags=re.MULTILINE))
-    assert set(given) == set(re.findall(r"NOYAU_\w+", SCRIPT.read_text()))
-    values = {"$STATE": str(tmp_path), "$TLS": "/tls", "$SOCKETS": "/tmp/s", "$(hostname -f)": "node1"}
+    text = "\n".join(line for line in script.read_text().splitlines() if not line.startswith("#"))
+    given = dict(re.findall(r"^\s*(?:export )?(NOYAU_\w+)=(\S+)$", text, flags=re.MULTILINE))
+    assert set(given) == set(re.findall(r"NOYAU_\w+", text))
+    values = {"$STATE": str(tmp_path), "$DASK_TLS": "/dask", "$TLS": "/tls", "$SOCKETS": "/tmp/s"}
+    values |= {"$(hostname -f)": "node1", "${DEVICE:-auto}": "cuda"}
     values["${SLURM_CPUS_PER_TASK:-1}"] = "8"
     for name, text in given.items():
         for written, value in values.items():
@@ -67,7 +86,10 @@ def test_every_variable_is_a_setting_with_a_value_that_it_takes(
         given[name] = text
     settings = settings_of(given)
     assert settings.jobs.threads == 8
-    assert settings.listen.tls_client_ca == Path("/tls/clients-ca.pem")
+    assert settings.dask.scheduler_file == tmp_path / "scheduler.json"
+    assert str(settings.dask.tls_key) == "/dask/node.key"
+    if script == SCRIPT:
+        assert settings.listen.tls_client_ca == Path("/tls/clients-ca.pem")
 
 
 @dataclass(frozen=True)

@@ -161,9 +161,25 @@ def wait_for_database(container: Any) -> None:
 
 @pytest.fixture(scope="session")
 def pixels() -> np.ndarray:
-    """Balls on a grid, touching, with noise: (z, y, x) uint16, six tiles of 24 x 64 x 64 in a row, three rows."""
-    random = np.random.default_rng(5)
-    z, y, x = np.indices((24, 192, 384), dtype=np.float32)
-    distance = np.sqrt(((z % 24 - 12) * 2.2) ** 2 + (y % 24 - 12) ** 2 + (x % 24 - 12) ** 2)
-    found: np.ndarray = (100 + 800 * (distance < 6) + random.normal(0, 15, z.shape)).astype(np.uint16)
+    """What is segmented, z/y/x."""
+    from job_kit import balls
+
+    return balls()
+
+
+@pytest.fixture(scope="session")
+def truth(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    """Labels of the same image by the same job without any container."""
+    from job_kit import converted, labels_on, spec
+    from noyau.client import Client
+    from noyau.commands.connecting import PrivateService
+
+    folder = tmp_path_factory.mktemp("host")
+    uri = converted(pixels, folder, str(folder / "a.ome.zarr"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NOYAU_JOBS__THREADS", "1")
+        with PrivateService() as address, Client(address) as client:
+            client.result(client.submit(spec(uri)).id)
+    found = labels_on(uri)
+    assert found.max() > 50
     return found

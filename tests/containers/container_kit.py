@@ -72,6 +72,19 @@ def wait_for_port(port: int, container: Container) -> None:
     raise RuntimeError(f"{container.name} does not answer:\n{container.logs(tail=30).decode()}")
 
 
+def wait_for_health(container: Container, wanted: str) -> None:
+    """Until the engine's health check says so. Raises RuntimeError with the container's words when it never does."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        container.reload()
+        if container.attrs["State"]["Health"]["Status"] == wanted:
+            return
+        if container.status == "exited":
+            break
+        time.sleep(0.2)
+    raise RuntimeError(f"{container.name} is never {wanted}:\n{container.logs(tail=50).decode()}")
+
+
 def _stays(probe: socket.socket) -> bool:
     probe.settimeout(0.3)
     try:
@@ -131,17 +144,9 @@ class Service:
         finally:
             client.close()
 
-    def wait_until(self, health: str) -> float:
-        """Seconds until the engine's health check says so. Raises RuntimeError with the log when it never does."""
-        started = time.monotonic()
-        while time.monotonic() - started < PATIENCE:
-            container = self.container
-            if container.attrs["State"]["Health"]["Status"] == health:
-                return time.monotonic() - started
-            if container.status == "exited":
-                break
-            time.sleep(0.2)
-        raise RuntimeError(f"never {health}:\n{self.log()}")
+    def wait_until(self, health: str) -> None:
+        """Until the engine's health check says so. Raises RuntimeError with the log when it never does."""
+        wait_for_health(self.container, health)
 
     def wait_until_ended(self) -> int:
         """Exit code."""

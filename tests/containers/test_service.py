@@ -11,19 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from container_kit import BUCKET, SETTINGS, Service
+from job_kit import converted, labels_on, spec
 from noyau.client import Client, Security
 from noyau.client.health import is_serving
-from noyau.commands.connecting import PrivateService
 from noyau.domain.access import AccessPolicy
 from noyau.domain.errors import DeadlineExceeded, Unavailable
-from noyau.domain.geometry import Box, VoxelSize
-from noyau.domain.image import ImageRef
-from noyau.domain.jobs import Event, EventKind, Job, JobState, SegmentSpec
-from noyau.sources import open_image, open_labels
-from noyau.sources.convert import convert
+from noyau.domain.jobs import Event, EventKind, Job, JobState
 
 pytestmark = [pytest.mark.slow, pytest.mark.s3, pytest.mark.postgres, pytest.mark.timeout(1800)]
-TILE = (24, 64, 64)
 
 
 @pytest.fixture
@@ -42,37 +37,6 @@ def image(stack: Any, pixels: np.ndarray, tmp_path: Path, request: pytest.Fixtur
 
 def everything(stack: Any) -> AccessPolicy:
     return AccessPolicy.everything(s3_endpoint=stack.s3)
-
-
-def converted(pixels: np.ndarray, folder: Path, uri: str, access: AccessPolicy | None = None) -> str:
-    np.savez(folder / "a.npz", image=pixels)
-    made = convert(str(folder / "a.npz"), uri, voxel_size=VoxelSize(1.75, 0.8, 0.8), access=access)
-    return str(made.uri)
-
-
-def labels_on(uri: str, access: AccessPolicy | None = None) -> np.ndarray:
-    with open_image(ImageRef(uri), access=access) as source:
-        shape = source.info.shape
-    found: np.ndarray = open_labels(uri, access=access).read(Box.of(shape))
-    return found
-
-
-def spec(uri: str) -> SegmentSpec:
-    return SegmentSpec((ImageRef(uri),), model="nuclei-3d", tile=TILE)
-
-
-@pytest.fixture(scope="session")
-def truth(pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
-    """Labels of the same image by the same job without any container."""
-    folder = tmp_path_factory.mktemp("host")
-    uri = converted(pixels, folder, str(folder / "a.ome.zarr"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NOYAU_JOBS__THREADS", "1")
-        with PrivateService() as address, Client(address) as client:
-            client.result(client.submit(spec(uri)).id)
-    found = labels_on(uri)
-    assert found.max() > 50
-    return found
 
 
 def test_it_turns_healthy(service: Service, figure: Callable[[str, str], None]) -> None:

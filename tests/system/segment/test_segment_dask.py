@@ -204,7 +204,7 @@ def test_a_scheduler_that_is_not_there(workshop, picture, spread, tmp_path):
     uri, _ = picture
     nowhere = Cluster(tmp_path, tmp_path / "scratch")
     watcher = Watcher()
-    context = spread(nowhere, "alone", site=site_of(nowhere, patience=1), reporter=watcher)
+    context = spread(nowhere, "alone", site=site_of(nowhere, patience=5), reporter=watcher)
     with pytest.raises(Unavailable) as caught:
         segment.run(workshop.spec(uri, overwrite=True), context)
     assert nowhere.address in caught.value.cause and caught.value.remedy

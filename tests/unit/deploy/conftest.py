@@ -17,7 +17,7 @@ from noyau.config import Settings, load_settings
 from pydantic import BaseModel
 
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
-OVERLAYS = ("cpu", "gpu", "production")
+OVERLAYS = ("cpu", "gpu", "production", "facility")
 # The first kustomize whose format ours is.
 KUSTOMIZE = 5
 # What other software than ours reads: libraries find their caches with these, and MONAI the name of the user.
@@ -38,6 +38,15 @@ class Manifests:
         (found,) = self.all(kind)
         return found
 
+    def named(self, kind: str, name: str) -> dict[str, Any]:
+        (found,) = [document for document in self.all(kind) if document["metadata"]["name"] == name]
+        return found
+
+    @property
+    def workloads(self) -> list[dict[str, Any]]:
+        """Everything that starts pods."""
+        return [document for kind in ("StatefulSet", "Deployment") for document in self.all(kind)]
+
     @property
     def pod(self) -> dict[str, Any]:
         """The pod's template."""
@@ -50,13 +59,17 @@ class Manifests:
         assert isinstance(container, dict)
         return container
 
-    def environment(self, secrets: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-        """What the container finds in its environment; raises KeyError for a reference that leads nowhere."""
+    def environment(
+        self, secrets: Mapping[str, Mapping[str, str]], container: dict[str, Any] | None = None
+    ) -> dict[str, str]:
+        """What a container (by default the coordinator's) finds in its environment; raises KeyError for a reference
+        that leads nowhere."""
+        container = container or self.container
         maps = {document["metadata"]["name"]: document["data"] for document in self.all("ConfigMap")}
         found: dict[str, str] = {}
-        for source in self.container["envFrom"]:
+        for source in container.get("envFrom", ()):
             found.update(maps[source["configMapRef"]["name"]])
-        for variable in self.container["env"]:
+        for variable in container.get("env", ()):
             if "value" in variable:
                 found[variable["name"]] = variable["value"]
             else:

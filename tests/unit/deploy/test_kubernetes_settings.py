@@ -58,9 +58,9 @@ def test_the_address_is_allowed_and_every_port_is_its_port(manifests: Any, setti
     host, port = split_address(listen.address)
     assert host == "0.0.0.0"
     assert port == split_address(DEFAULT_ADDRESS)[1]
-    (container_port,) = manifests.container["ports"]
+    (container_port,) = [found for found in manifests.container["ports"] if found["name"] == "grpc"]
     assert container_port["containerPort"] == port
-    (service_port,) = manifests.one("Service")["spec"]["ports"]
+    (service_port,) = manifests.named("Service", "noyau")["spec"]["ports"]
     assert (service_port["port"], service_port["targetPort"]) == (port, container_port["name"])
     assert {probe["port"] for probe in probes(manifests.container)} == {port}
     # Probes of Kubernetes speak no TLS.
@@ -75,6 +75,7 @@ def test_what_is_written_lies_on_a_volume(manifests: Any, settings: Settings, en
         assert any(Path(path).is_relative_to(mount) for mount in mounts), path
     # Registered models outlive the pod.
     claims = {claim["metadata"]["name"] for claim in manifests.one("StatefulSet")["spec"]["volumeClaimTemplates"]}
+    claims |= {volume["name"] for volume in manifests.pod["spec"]["volumes"] if "persistentVolumeClaim" in volume}
     kept = {Path(m["mountPath"]) for m in manifests.container["volumeMounts"] if m["name"] in claims}
     assert any(Path(settings.models_home).is_relative_to(mount) for mount in kept)
     assert any(settings.state_dir.is_relative_to(mount) for mount in kept)
@@ -84,7 +85,7 @@ def test_threads_and_models_fit_the_limits(
     manifests: Any, settings: Settings, quantity: Callable[[str], float]
 ) -> None:
     limits = manifests.container["resources"]["limits"]
-    # The service does not see limits of processors, so the threads must be said.
+    # By default the workers would share the whole limit, and leave nothing to the coordinator.
     assert settings.jobs.threads is not None
     assert settings.jobs.workers * settings.jobs.threads < quantity(limits["cpu"])
     # Workers and the process for previews keep networks warm.
@@ -105,7 +106,7 @@ def test_the_user_has_a_name(environment: dict[str, str]) -> None:
 
 def test_variables_of_services_are_kept_out(manifests: Any) -> None:
     # Kubernetes would add NOYAU_PORT and others, which look like settings.
-    assert manifests.one("Service")["metadata"]["name"] == "noyau"
+    assert manifests.named("Service", "noyau")
     assert manifests.pod["spec"]["enableServiceLinks"] is False
 
 
@@ -119,6 +120,9 @@ async def running(settings: Settings, tmp_path: Path) -> AsyncIterator[str]:
             "models_cache": tmp_path / "cache",
             "listen": settings.listen.model_copy(update={"address": "127.0.0.1:0", "drain_seconds": 0.0}),
             "jobs": settings.jobs.model_copy(update={"database": None, "workers": 0}),
+            "metrics": settings.metrics.model_copy(
+                update={"address": "127.0.0.1:0" if settings.metrics.address else None}
+            ),
         }
     )
     service = Service(changed, warm=False)

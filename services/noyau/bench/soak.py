@@ -107,8 +107,10 @@ def _run(soak: Soak, service: SoakService, client: Client, image: str, course: _
         try:
             _submit(soak, client, image, course)
             ended = _count_ended(client)
+            running = tuple(job.id for job in _all(client, (JobState.RUNNING,)))
+            waiting = {*running, *(job.id for job in _all(client, (JobState.QUEUED,)))}
         except Unavailable:
-            ended = course.ended
+            ended, running, waiting = course.ended, course.hit, set(course.hit)
         if ended != course.ended:
             course.ended, moved = ended, time.monotonic()
             reporter.progress(ended, soak.jobs, "job")
@@ -117,9 +119,11 @@ def _run(soak: Soak, service: SoakService, client: Client, image: str, course: _
         if time.monotonic() - weighed > _WEIGH_SECONDS:
             course.weights += service.weigh(course.ended)
             weighed = time.monotonic()
-        if due and course.ended >= due[0] and _have_ended(client, course.hit):
+        # A job whose worker dies three times without progress fails by design, as one that runs out of memory does;
+        # so a kill waits until the jobs that the last one hit are through.
+        if due and course.ended >= due[0] and not waiting & set(course.hit):
             due.pop(0)
-            course.hit = tuple(job.id for job in _all(client, (JobState.RUNNING,)))
+            course.hit = running
             time.sleep(chance.uniform(0, 1))
             course.killed[service.kill(chance, reporter.check)] += 1
             course.last_kill = course.ended
@@ -137,14 +141,6 @@ def _submit(soak: Soak, client: Client, image: str, course: _Course) -> None:
 
 def _count_ended(client: Client) -> int:
     return len(_all(client, tuple(state for state in JobState if state.is_final)))
-
-
-def _have_ended(client: Client, ids: Sequence[str]) -> bool:
-    """Whether the jobs that the last kill may have hit are through.
-
-    A job whose worker dies three times without progress fails by design, as one does that runs out of memory.
-    """
-    return all(client.get(job_id).state.is_final for job_id in ids)
 
 
 def _all(client: Client, states: tuple[JobState, ...] = ()) -> list[Job]:

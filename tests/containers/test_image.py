@@ -115,7 +115,7 @@ def test_a_wrong_setting_is_named_and_ends_it(run: Callable[..., str]) -> None:
     with pytest.raises(ContainerError) as caught:
         run("serve", environment={"NOYAU_JOBS__WORKER": "2"})
     assert caught.value.exit_status == 3
-    assert b"NOYAU_JOBS__WORKERS" in caught.value.stderr
+    assert b"Did you mean jobs.workers?" in caught.value.stderr
 
 
 def test_manifests_name_this_image(noyau_image: str) -> None:

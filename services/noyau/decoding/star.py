@@ -29,7 +29,8 @@ class StarDecoder:
         spacing: relative lengths of a voxel's edges for which the rays were spread, z/y/x.
         quantum: voxels per step of a length's byte.
         foreground: probability threshold of the foreground, which a candidate must reach.
-        depth: least depth of a candidate, 0 to 1.
+        depth: least depth of a candidate, 0 to 1. What a network says of the middle of a nucleus stays well below 1,
+            since it cannot know to a voxel where the middle is; shallow candidates lose against deeper ones anyway.
         share: of two shapes that have more than this share of the smaller in common the worse is dropped.
         apart: half width z/y/x of the window in which a candidate is the deepest.
         min_voxels: smallest object kept.
@@ -41,7 +42,7 @@ class StarDecoder:
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     quantum: float = 0.25
     foreground: float = 0.5
-    depth: float = 0.5
+    depth: float = 0.3
     share: float = 0.3
     apart: Index3 = (1, 1, 1)
     min_voxels: int = 60

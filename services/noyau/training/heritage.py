@@ -11,7 +11,7 @@ from noyau.training.objectives import VOTE
 from noyau.training.pretraining import DENOISE
 
 # Arguments of a network that say what it answers; a decoder sets them for itself.
-_OF_ANSWER = ("channels", "logits")
+_OF_ANSWER = ("channels", "logits", "quantum", "start")
 _SCALE = "offset_scale"
 
 

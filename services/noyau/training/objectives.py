@@ -43,6 +43,7 @@ class Objective(Protocol):
         logits: how many of them, the first, are logits.
         scale: size of the regressed quantities, so that the trained weights are of order one.
         quantum: step in which the regressed quantities are handed to the decoder, as bytes.
+        start: what an untrained network says of them, in units of `scale`.
         loss: how far an output (N, channels, *spatial) is from the targets of its batch.
     """
 
@@ -51,6 +52,7 @@ class Objective(Protocol):
     logits: int
     scale: float
     quantum: float
+    start: float
     loss: Callable[[torch.Tensor, Targets], LossParts]
 
     def targets(self, raw: RawPatch, pair: Pair) -> Targets:
@@ -77,6 +79,7 @@ class VoteObjective:
     name = VOTE
     logits = 1
     quantum = 1.0
+    start = 0.0
     loss: Callable[[torch.Tensor, Targets], LossParts]
 
     def __init__(self, ndim: int, scale: float) -> None:
@@ -134,6 +137,8 @@ class StarObjective(VoteObjective):
 
     name = STAR
     logits = 2
+    # About the radius of a typical nucleus: rays that start at nothing drown the probabilities in their error.
+    start = 0.75
 
     def __init__(self, ndim: int, scale: float, spacing: Spacing) -> None:
         super().__init__(ndim, scale)
@@ -141,7 +146,8 @@ class StarObjective(VoteObjective):
         self._rays, self._spacing = RAYS[ndim], spacing
         self.channels = 2 + self._rays
         self.quantum = QUANTUM[ndim]
-        self.loss = VoteLoss(scale, logits=2, share=3.0 / self._rays)
+        # All rays together weigh as much as one length: more of them must not drown what is nucleus and what is deep.
+        self.loss = VoteLoss(scale, logits=2, share=1.0 / self._rays)
 
     def targets(self, raw: RawPatch, pair: Pair) -> Targets:
         """See `Objective.targets`. Nuclei that the patch cuts teach no distances: their ends are not in it."""
@@ -184,6 +190,7 @@ def answer_arguments(objective: Objective) -> dict[str, Any]:
         "logits": objective.logits,
         "offset_scale": objective.scale,
         "quantum": objective.quantum,
+        "start": objective.start,
     }
 
 

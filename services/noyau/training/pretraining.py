@@ -42,6 +42,7 @@ class DenoiseObjective:
     logits = 0
     scale = 1.0
     quantum = 1.0
+    start = 0.0
 
     loss: Callable[[torch.Tensor, Targets], LossParts]
 

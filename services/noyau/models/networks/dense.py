@@ -27,6 +27,7 @@ class DenseNetwork(nn.Module):
         offset_scale: units of the regressed quantities per unit of the last convolution, so that the trained weights
             are of order one.
         quantum: step in which the regressed quantities are handed to the decoder, as signed bytes.
+        start: what an untrained network says of them, in units of `offset_scale`.
 
     Attributes:
         bounded: whether an output voxel depends on a bounded neighbourhood of the input, whatever the window. If not
@@ -44,11 +45,12 @@ class DenseNetwork(nn.Module):
         logits: int = 1,
         offset_scale: float = 8.0,
         quantum: float = 1.0,
+        start: float = 0.0,
     ) -> None:
         super().__init__()
         self.ndim = ndim
         self.channels = 1 + ndim if channels is None else channels
-        self.logits, self.quantum = logits, quantum
+        self.logits, self.quantum, self.start = logits, quantum, start
         self.strides = [tuple(int(s) for s in stride) for stride in strides]
         scale = torch.full((self.channels,), float(offset_scale)).view(1, -1, *([1] * ndim))
         scale[:, :logits] = 1.0
@@ -79,14 +81,15 @@ def conv(
     )
 
 
-def head(ndim: int, before: int, after: int, stride: Sequence[int]) -> nn.Module:
-    """Features to outputs at full resolution, without norm or activation."""
+def head(network: DenseNetwork, before: int, stride: Sequence[int]) -> nn.Module:
+    """Features to the answer of a network at full resolution, without norm or activation."""
+    ndim = network.ndim
     up = any(s > 1 for s in stride)
     kernel = tuple(4 if s == 2 else 1 for s in stride)
     module = Convolution(
         spatial_dims=ndim,
         in_channels=before,
-        out_channels=after,
+        out_channels=network.channels,
         kernel_size=kernel,
         strides=tuple(stride) if up else 1,
         padding=tuple((k - 1) // 2 for k in kernel),
@@ -94,10 +97,11 @@ def head(ndim: int, before: int, after: int, stride: Sequence[int]) -> nn.Module
         is_transposed=up,
         output_padding=0 if up else None,
     )
-    # Most voxels are background: start there instead of spending the first steps on it.
+    # Most voxels are background, and the lengths of rays are not zero: start there instead of spending the first steps
+    # on it. The other probabilities have a mean of their own inside nuclei and are quicker to learn from one half.
     with torch.no_grad():
         bias = cast(nn.Conv3d, module.conv).bias
         if bias is not None:
-            bias.zero_()
-            bias[0] = -2.0
+            bias[: min(network.logits, 1)] = -2.0
+            bias[network.logits :] = network.start
     return module

@@ -46,7 +46,7 @@ class MonaiNetwork(DenseNetwork):
         kernel = [4 if s == 2 else 3 for s in first]
         self.stem = nn.Identity() if stem is None else conv(ndim, 1, width, kernel, first)
         self.inner = inner
-        self.head = head(ndim, width, self.channels, first)
+        self.head = head(self, width, first)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.head(self.inner(self.stem(x))) * self.scale

@@ -69,7 +69,7 @@ class VoteUNet(DenseNetwork):
             nn.Upsample(scale_factor=tuple(float(v) for v in s), mode="nearest") for s in self.strides[1:]
         )
         self.activation = nn.ReLU(inplace=True)
-        self.head = head(ndim, widths[0], self.channels, self.strides[0])
+        self.head = head(self, widths[0], self.strides[0])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         levels = cast(Sequence[Level], self.levels)

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import find_objects, gaussian_filter, map_coordinates
+from scipy.ndimage import find_objects, map_coordinates
 
 from noyau.domain.geometry import VoxelSize
 from noyau.training.synthetic.draws import uniform
 from noyau.training.synthetic.labels import Raster, voxel_offsets
+from noyau.training.synthetic.perlin import SAMPLES, perlin_cube
 from noyau.training.synthetic.recipe import TextureRanges
 from noyau.training.synthetic.shapes import Nucleus
-
-NOISE_SIDE = 32
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def paint(
         float32 (Z, Y, X): 0 outside nuclei, about 1 in a typical nucleus.
     """
     signal = np.zeros(raster.labels.shape, np.float32)
-    noise = _tileable_noise(rng)
+    noise = perlin_cube(rng)
     # One generator per nucleus, so that dropping one does not change the others.
     seeds = rng.integers(0, 2**63, len(nuclei))
     for number, slices in enumerate(find_objects(raster.labels), start=1):
@@ -118,18 +117,12 @@ def _points(
     return np.asarray(points * (level / np.maximum(length, np.float32(1e-6))))
 
 
-def _tileable_noise(rng: np.random.Generator) -> np.ndarray:
-    """A periodic cube of smooth noise, about one feature per two samples, unit standard deviation."""
-    cube = gaussian_filter(rng.normal(size=(NOISE_SIDE,) * 3).astype(np.float32), 0.8, mode="wrap")
-    return np.asarray(cube / cube.std())
-
-
 def _grain(rng: np.random.Generator, points: np.ndarray, grain: float, noise: np.ndarray) -> np.ndarray:
-    """Multi-scale noise at the points: three octaves, halving in size and in weight."""
+    """Multi-scale Perlin noise at the points: three octaves, halving in size and falling in weight."""
     total = np.zeros(points.shape[1], np.float32)
     for octave in range(3):
-        step = np.float32(2 ** (octave + 1) / grain)
-        start = rng.uniform(0, NOISE_SIDE, (3, 1)).astype(np.float32)
+        step = np.float32(SAMPLES * 2**octave / grain)
+        start = rng.uniform(0, len(noise), (3, 1)).astype(np.float32)
         total += map_coordinates(noise, points * step + start, order=1, mode="grid-wrap") * np.float32(0.6**octave)
     return total / np.float32(1.2)
 

@@ -8,6 +8,7 @@ the fencing token keeps that safe: two workers may then compute the same unit, b
 from __future__ import annotations
 
 import fcntl
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ from noyau.domain.errors import FailedPrecondition, InvalidInput, LimitExceeded,
 _WRITE = "noyau_write"
 _BUSY_SECONDS = 30
 _IDLE_SECONDS = 10
+# What SQLite needs at least beside a database: the index of its write-ahead log.
+_LEAST_FREE = 64 * 2**10
 _SPACE = 20261
 """First half of the keys of locks on names, apart from those of `serialise`."""
 
@@ -120,7 +123,16 @@ class Database:
         try:
             yield
         except (OperationalError, PoolTimeout, OSError) as error:
-            raise _explain(error, self.label) from error
+            raise _explain(error, self.label, self._is_disk_full()) from error
+
+    def _is_disk_full(self) -> bool:
+        """Whether SQLite has no room left; when it opens a database it says so only as an I/O error."""
+        if not self.is_sqlite:
+            return False
+        try:
+            return shutil.disk_usage(Path(self._engine.url.database or ".").parent).free < _LEAST_FREE
+        except OSError:
+            return False
 
 
 class NameLock:
@@ -199,9 +211,9 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _explain(error: Exception, label: str) -> NoyauError:
+def _explain(error: Exception, label: str, full: bool) -> NoyauError:
     text = str(error.orig if isinstance(error, DBAPIError) else error).lower()
-    if "disk is full" in text or "no space left" in text:
+    if "disk is full" in text or "no space left" in text or (full and "locked" not in text):
         return LimitExceeded(f"The disk of the job database {label} is full.", "Free some space and try again.")
     if "readonly database" in text or "read-only" in text:
         return FailedPrecondition(f"The job database {label} is read-only.", "Give the service the right to write it.")

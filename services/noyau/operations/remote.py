@@ -1,4 +1,4 @@
-"""What lies on other machines: a running service, the S3 service and the OMERO servers of the settings."""
+"""What lies on other machines: a running service, and the servers that the settings name."""
 
 from __future__ import annotations
 
@@ -40,6 +40,10 @@ def endpoints(settings: Settings) -> Iterator[Finding]:
         yield _listens("s3 endpoint", parts.hostname or "", port)
     for alias, omero in settings.omero.items():
         yield _listens(f"omero {alias}", omero.host, omero.port)
+    for name, url in (("traces collector", settings.traces.endpoint), ("dask scheduler", settings.dask.scheduler)):
+        if url:
+            parts = urlsplit(url)
+            yield _listens(name, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 4317))
 
 
 def token_keys(settings: Settings) -> Iterator[Finding]:

@@ -164,3 +164,17 @@ def test_a_port_that_answers() -> None:
             {"access": {"s3_endpoint": f"http://127.0.0.1:{listening.getsockname()[1]}"}}
         )
         assert only(remote.endpoints(settings)).status is Status.OK
+
+
+def test_the_collector_and_the_scheduler_are_looked_at() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        there, absent = listening.getsockname()[1], nobody.getsockname()[1]
+        settings = Settings.model_validate(
+            {
+                "traces": {"endpoint": f"http://127.0.0.1:{there}"},
+                "dask": {"scheduler": f"tcp://127.0.0.1:{absent}"},
+            }
+        )
+        found = {finding.name: finding.status for finding in remote.endpoints(settings)}
+    assert found == {"traces collector": Status.OK, "dask scheduler": Status.FAILED}

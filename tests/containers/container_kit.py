@@ -127,7 +127,8 @@ class Service:
             .with_network(self.network)
             .with_bind_ports(50051, self.port)
             .with_volume_mapping(self.volume, "/var/lib/noyau", "rw")
-            .with_kwargs(**locked_down(mem_limit=MEMORY, tmpfs={"/tmp": "size=2g,mode=1777"}, labels={"noyau": "test"}))
+            .with_tmpfs_mount("/tmp", "size=2g,mode=1777")
+            .with_kwargs(**locked_down(mem_limit=MEMORY, labels={"noyau": "test"}))
         )
         for name, value in self.settings.items():
             made = made.with_env(name, value)
@@ -168,11 +169,13 @@ def postgres(image: str, network: Network) -> DockerContainer:
     made = DockerContainer(image).with_network(network).with_network_aliases("database")
     for name, value in {"USER": "noyau", "DB": "noyau", "PASSWORD": PASSWORD}.items():
         made = made.with_env(f"POSTGRES_{name}", value)
-    tmpfs = {"/tmp": "size=64m,mode=1777", "/var/run/postgresql": "size=16m,mode=1777"}
-    return made.with_kwargs(**locked_down(mem_limit="1g", shm_size="128m", tmpfs=tmpfs, labels={"noyau": "test"}))
+    for folder in ("/tmp", "/var/run/postgresql"):
+        made = made.with_tmpfs_mount(folder, "size=64m,mode=1777")
+    return made.with_kwargs(**locked_down(mem_limit="1g", shm_size="128m", labels={"noyau": "test"}))
 
 
 def object_store(image: str, network: Network, port: int) -> DockerContainer:
     """The S3 server, for the tests on a port of this machine as well."""
     made = DockerContainer(image).with_network(network).with_network_aliases("s3").with_bind_ports(5000, port)
-    return made.with_kwargs(**locked_down(mem_limit="1g", tmpfs={"/tmp": "mode=1777"}, labels={"noyau": "test"}))
+    made = made.with_tmpfs_mount("/tmp", "mode=1777")
+    return made.with_kwargs(**locked_down(mem_limit="1g", labels={"noyau": "test"}))

@@ -17,6 +17,7 @@ import structlog
 from noyau.commands.exits import EXIT_CODES
 from noyau.config import Settings, settings_to_json
 from noyau.domain.errors import ErrorKind, FailedPrecondition, InvalidInput
+from noyau.domain.processors import usable_processors
 from noyau.slot_order import SlotOrder, slot_name
 from noyau.spreading import require_dask, scheduler_place, work_folder
 
@@ -68,7 +69,7 @@ def plan_slots(settings: Settings, slots: int) -> list[PlannedSlot]:
             "Take --device cpu or auto, or start the worker where `nvidia-smi` shows a GPU.",
         )
     count = len(gpus) or slots
-    threads = settings.jobs.threads or max(1, len(os.sched_getaffinity(0)) // count)
+    threads = settings.jobs.threads or max(1, usable_processors() // count)
     hands = settings.dask.hands or threads
     if gpus:
         return [PlannedSlot("cuda", gpu, hands, scratch) for gpu in gpus]
@@ -93,7 +94,7 @@ class WorkerSlots:
     """
 
     def __init__(self, settings: Settings, planned: list[PlannedSlot]) -> None:
-        threads = settings.jobs.threads or max(1, len(os.sched_getaffinity(0)) // len(planned))
+        threads = settings.jobs.threads or max(1, usable_processors() // len(planned))
         own = settings.model_copy(update={"jobs": settings.jobs.model_copy(update={"threads": threads, "workers": 1})})
         # What only a coordinator may know does not leave it.
         text = settings_to_json(own.model_copy(update={"jobs": own.jobs.model_copy(update={"database": None})}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import asdict
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from noyau.domain.errors import FailedPrecondition, InvalidInput, NotFound
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.image import ImageSource
 from noyau.domain.jobs import ImageResult, JobResult, MeasureSpec
+from noyau.domain.processors import usable_processors
 from noyau.domain.progress import Reporter
 from noyau.measurement.boxes import objects_of
 from noyau.measurement.table import Table
@@ -146,7 +146,7 @@ def _measure(spec: MeasureSpec, item: Item, context: PipelineContext, measured: 
             frames,
             size,
             channels=channels,
-            threads=context.threads or max(1, len(os.sched_getaffinity(0))),
+            threads=context.threads or usable_processors(),
             reporter=reporter,
         )
         sink = ResultSink.create(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from noyau.domain.jobs import ImageResult, SegmentSpec
+from noyau.domain.processors import usable_processors
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.items import SegmentItem
 from noyau.pipelines.ledgers import UnitBook
@@ -27,7 +26,7 @@ def segment_one(
     work = Workforce(
         executor=staff.executor,
         backend=network,
-        threads=spec.workers or context.threads or max(1, len(os.sched_getaffinity(0))),
+        threads=spec.workers or context.threads or usable_processors(),
         batch=spec.batch or 1,
         orders=staff.orders(spec, planned),
     )

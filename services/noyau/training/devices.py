@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import torch
 
 from noyau.domain.errors import FailedPrecondition, InvalidInput
+from noyau.domain.processors import usable_processors
 from noyau.training.config import TrainConfig
 
 _PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -43,7 +43,7 @@ def loaders_of(config: TrainConfig, device: torch.device) -> int:
     """Batches that are made at once: a GPU waits for them, a CPU has its hands full."""
     if config.loaders:
         return config.loaders
-    processors = len(os.sched_getaffinity(0))
+    processors = usable_processors()
     return min(_MOST_LOADERS, max(1, processors - 1)) if device.type == "cuda" else 1
 
 

@@ -10,6 +10,7 @@ import typer
 from noyau.commands import bench_options, options
 from noyau.commands.bench_few_labels import FEW_LABELS, bench_few_labels, few_labels_of
 from noyau.commands.bench_models import MODELS, bench_models, trial_of
+from noyau.commands.bench_robustness import ROBUSTNESS, bench_robustness, robustness_of
 from noyau.commands.bench_soak import SOAK, bench_soak
 from noyau.commands.exits import told
 from noyau.commands.progress import ProgressView
@@ -21,7 +22,8 @@ def bench(
         list[str] | None,
         typer.Argument(
             help="network, stages, decoders, pipeline, memory (default: these), or models (decoders and networks), or "
-            "few-labels (what labelled crops are worth), or soak (many jobs under kills)."
+            "few-labels (what labelled crops are worth), or robustness (what other cameras cost), or soak "
+            "(many jobs under kills)."
         ),
     ] = None,
     model: bench_options.Model = "nuclei-3d",
@@ -57,6 +59,10 @@ def bench(
         if which and FEW_LABELS in which:
             setup = few_labels_of(which, data, val, model=model, voxel_size=size, inverted=inverted, **common)
             bench_few_labels(setup, folder, json, quiet)
+            return
+        if which and ROBUSTNESS in which:
+            chosen = {"model": model, "voxel_size": size, "seed": seed, "threads": threads, "images": images}
+            bench_robustness(robustness_of(which, data, val, **chosen), table, json, quiet)
             return
         if which and MODELS in which:
             spacing = None if size is None else (size.z, size.y, size.x)

@@ -95,10 +95,15 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _write(table: Path, outcomes: Sequence[Outcome]) -> None:
+def write_beside(table: Path, text: str) -> None:
+    """Replaces a file by a text, all of it or nothing."""
     beside = table.with_name(f"{table.name}.partial")
-    beside.write_text(markdown(outcomes), encoding="utf-8")
+    beside.write_text(text, encoding="utf-8")
     beside.replace(table)
+
+
+def _write(table: Path, outcomes: Sequence[Outcome]) -> None:
+    write_beside(table, markdown(outcomes))
 
 
 def _cells(outcome: Outcome) -> list[object]:

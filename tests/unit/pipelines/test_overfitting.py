@@ -42,7 +42,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "swin-unetr": {"width": 12},
 }
 # Those with more to answer take longer; the transformer is slow, and quick to learn.
-STEPS = {"vote": 150, "border": 250, "star": 300, "flow": 150, "unet": 80, "residual-unet": 80, "swin-unetr": 40}
+STEPS = {"vote": 150, "border": 250, "star": 300, "flow": 150, "unet": 80, "residual-unet": 80, "swin-unetr": 100}
 
 
 def crop(seed: int) -> Pair:

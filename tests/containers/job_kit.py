@@ -27,12 +27,14 @@ def balls() -> np.ndarray:
 def converted(pixels: np.ndarray, folder: Path, uri: str, access: AccessPolicy | None = None) -> str:
     """Writes an OME-Zarr; `folder` holds a file on the way there."""
     np.savez(folder / "a.npz", image=pixels)
+    access = access or AccessPolicy.everything()
     made = convert(str(folder / "a.npz"), uri, voxel_size=VoxelSize(1.75, 0.8, 0.8), access=access)
     return str(made.uri)
 
 
 def labels_on(uri: str, access: AccessPolicy | None = None) -> np.ndarray:
     """All labels of the image, z/y/x."""
+    access = access or AccessPolicy.everything()
     with open_image(ImageRef(uri), access=access) as source:
         shape = source.info.shape
     found: np.ndarray = open_labels(uri, access=access).read(Box.of(shape))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from container_kit import locked_down
+from container_kit import PATIENCE, locked_down
 from docker.errors import ContainerError
 
 SBOM = "/usr/share/doc/noyau/sbom.cdx.json"
@@ -21,9 +21,17 @@ def run(engine: Any, noyau_image: str) -> Callable[..., str]:
     """Output of a program in a container that is locked down; entry point and user are the image's unless given."""
 
     def once(*command: str, **options: Any) -> str:
-        given = locked_down(network_mode="none", tmpfs={"/tmp": "mode=1777"}, remove=True, stderr=True)
-        output = engine.containers.run(noyau_image, list(command), **{**given, **options})
-        return str(output.decode())
+        given = locked_down(network_mode="none", tmpfs={"/tmp": "mode=1777"})
+        container = engine.containers.create(noyau_image, list(command), **{**given, **options})
+        try:
+            container.start()
+            code = container.wait(timeout=PATIENCE)["StatusCode"]
+            if code != 0:
+                raise ContainerError(container, code, command, noyau_image, container.logs(stdout=False))
+            return str(container.logs(stderr=False).decode())
+        finally:
+            # With the volumes that the image declares.
+            container.remove(force=True, v=True)
 
     return once
 

@@ -24,9 +24,7 @@ class DaskSettings(BaseModel):
         description="Folder that the service and all workers see, for what passes between them. Default: work in the "
         "state folder.",
     )
-    tls_ca: Path | None = Field(
-        default=None, description="PEM file of the authority of them all."
-    )
+    tls_ca: Path | None = Field(default=None, description="PEM file of the authority of them all.")
     tls_certificate: Path | None = Field(default=None, description="PEM file with this process's certificate.")
     tls_key: Path | None = Field(default=None, description="PEM file with the key of that certificate.")
     insecure: bool = Field(

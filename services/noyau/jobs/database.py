@@ -51,7 +51,8 @@ class Database:
         parsed = _parse(url)
         if parsed.get_backend_name() != "sqlite":
             # Connections may have died while they waited in the pool (database restart, idle firewall).
-            engine = sa.create_engine(parsed, pool_pre_ping=True)
+            # A database of the encoding SQL_ASCII would hand out bytes where text is expected.
+            engine = sa.create_engine(parsed, pool_pre_ping=True, connect_args={"client_encoding": "utf8"})
             event.listen(engine, "connect", _prepare_postgresql)
             return Database(engine)
         # SQLite's own URIs (`file:...?mode=ro`) name a file that is there; they are no paths to make folders of.

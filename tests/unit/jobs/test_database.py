@@ -12,6 +12,7 @@ from noyau.domain.errors import FailedPrecondition, InvalidInput, Unavailable
 from noyau.domain.jobs import SegmentSpec
 from noyau.jobs.database import Database
 from noyau.jobs.store import JobStore
+from sqlalchemy.engine import make_url
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://u:secret@h/d", "http://", "sqlite:///"])
@@ -88,3 +89,20 @@ def test_a_host_that_stops_in_a_transaction_loses_its_locks(postgres_url: str) -
         for setting, value in (("idle_in_transaction_session_timeout", "10s"), ("lock_timeout", "30s")):
             assert connection.exec_driver_sql(f"SHOW {setting}").scalar() == value
     database.close()
+
+
+@pytest.mark.postgres
+def test_a_database_without_an_encoding_keeps_text(postgres_server: str, spec: SegmentSpec) -> None:
+    import psycopg
+
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE ascii ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    try:
+        name = "Zellkern \N{GREEK SMALL LETTER MU}m"
+        url = make_url(postgres_server).set(drivername="postgresql+psycopg", database="ascii")
+        with JobStore.open(url.render_as_string(hide_password=False)) as store:
+            job = store.submit(spec, group=name)
+            assert store.get(job.id).group == name
+    finally:
+        with psycopg.connect(postgres_server, autocommit=True) as connection:
+            connection.execute("DROP DATABASE ascii WITH (FORCE)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from contextlib import suppress
+from pathlib import Path
 from uuid import uuid4
 
 from noyau.domain.access import AccessPolicy
@@ -58,7 +59,7 @@ class Target:
         if group is None:
             if store.is_local and store.path.is_file():
                 raise InvalidInput(f"'{place}' is a file; results need a folder.")
-            if is_array(store) or (store.is_local and store.path.is_dir() and any(store.path.iterdir())):
+            if is_array(store) or (store.is_local and _occupied(store.path)):
                 raise InvalidInput(f"'{place}' is neither an OME-Zarr nor an empty folder.", "Name another output.")
             like = read_group(Store(source, StorageOptions.of(access))) if source != place else None
             return cls(place, store, like.version if like else "0.5", False, source)
@@ -125,6 +126,16 @@ class Target:
         finally:
             with suppress(NoyauError):
                 store.remove(name)
+
+
+def _occupied(folder: Path) -> bool:
+    """Whether a folder holds anything but what a killed process of ours began to write there."""
+    # tensorstore writes beside, under this suffix, and renames; `probe` writes and removes.
+    leftovers = ("zarr.json.__lock", ".zgroup.__lock", ".zattrs.__lock")
+    return folder.is_dir() and not all(
+        path.name in leftovers or (path.name.startswith(".noyau-") and ".probe" in path.suffixes)
+        for path in folder.iterdir()
+    )
 
 
 def preflight(

@@ -46,6 +46,18 @@ def test_existing_results_are_found_in_every_room(image: Path, info: ImageInfo, 
     preflight(str(image), "nuclei", access=access, rooms=("labels",))
 
 
+def test_what_a_killed_process_began_is_not_in_the_way(image: Path, access: AccessPolicy, tmp_path: Path) -> None:
+    place = tmp_path / "begun.ome.zarr"
+    place.mkdir()
+    for name in ("zarr.json.__lock", ".noyau-0123.probe", ".noyau-4567.probe.__lock"):
+        (place / name).write_bytes(b"half")
+    preflight(str(place), "nuclei", access=access, image=str(image))
+    sink = ResultSink.create(str(place), "nuclei", access=access, job="job1", image=str(image))
+    sink.write_provenance({})
+    sink.commit()
+    assert (place / "noyau" / "nuclei" / "provenance.json").exists()
+
+
 def test_places_that_cannot_take_results(image: Path, access: AccessPolicy, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "full").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -12,7 +13,7 @@ from noyau.models.receptive_field import halo_for
 from noyau.training.config import TrainConfig
 from noyau.training.decoder_defaults import decoder_parameters
 from noyau.training.fingerprint import Fingerprint
-from noyau.training.scaling import scaled_vote
+from noyau.training.scaling import near, scaled_vote
 
 # Chosen on validation images, see the model cards.
 VOTE_3D = VoteParams(
@@ -64,7 +65,7 @@ def describe(
         step: finished steps.
         elapsed: training seconds.
         found: the data that it was trained on, on the model's grid; decides what the parent does not.
-        parent: the model whose weights it started from, and whose decoder parameters it keeps.
+        parent: the model whose weights it started from, and whose decoder parameters it keeps for nuclei of its size.
     """
     flat = config.ndim == 2
     # Another decoder has parameters of its own.
@@ -89,7 +90,7 @@ def describe(
         decoder=config.decoder,
         parameters=like.parameters if like else decoder_parameters(config, _diameter(config, found, parent)),
         bounded=network.bounded,
-        vote=_vote(config.ndim, found, like),
+        vote=_vote(config, found, like),
         parent="" if parent is None else parent.ref,
         description=f"Cell nuclei in {config.ndim}D fluorescence microscopy, trained by `noyau train`.",
         training=training,
@@ -116,21 +117,38 @@ def plain_card(info: ModelInfo) -> str:
     )
 
 
-def _vote(ndim: int, found: Fingerprint | None, parent: ModelInfo | None) -> VoteParams:
+def _vote(config: TrainConfig, found: Fingerprint | None, parent: ModelInfo | None) -> VoteParams:
+    """The parent's where the data has nuclei of its size; for others its parameters are scaled.
+
+    The parent's limit of certainty was chosen on images of its own, so it does not hold for nuclei of another size.
+    """
     if parent is not None:
-        return parent.vote
-    shipped = VOTE_2D if ndim == 2 else VOTE_3D
-    return shipped if found is None else scaled_vote(shipped, ndim, found.diameter)
+        if found is None or not _other_size(config, found, parent):
+            return parent.vote
+        reference = parent.diameter / _edge(config)
+        return replace(scaled_vote(parent.vote, config.ndim, found.diameter, reference), min_certainty=0.0)
+    shipped = VOTE_2D if config.ndim == 2 else VOTE_3D
+    return shipped if found is None else scaled_vote(shipped, config.ndim, found.diameter)
 
 
 def _diameter(config: TrainConfig, found: Fingerprint | None, parent: ModelInfo | None) -> float:
     """Of the typical nucleus, micrometres; pixels for a model that works in pixels."""
-    if parent is not None:
+    if parent is not None and (found is None or not _other_size(config, found, parent)):
         return parent.diameter
     if found is None:
         return _DIAMETER[config.ndim]
-    edge = 1.0 if config.voxel_size is None else prod(config.voxel_size[3 - config.ndim :]) ** (1 / config.ndim)
-    return float(f"{found.diameter * edge:.3g}")
+    return float(f"{found.diameter * _edge(config):.3g}")
+
+
+def _other_size(config: TrainConfig, found: Fingerprint, parent: ModelInfo) -> bool:
+    return not near(found.diameter, parent.diameter / _edge(config))
+
+
+def _edge(config: TrainConfig) -> float:
+    """Edge of a cube as large as a voxel, micrometres; 1 for a model that works in pixels."""
+    if config.voxel_size is None:
+        return 1.0
+    return float(prod(config.voxel_size[3 - config.ndim :]) ** (1 / config.ndim))
 
 
 def _with_z(lateral: tuple[int, ...], z: int) -> Index3:

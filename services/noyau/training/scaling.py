@@ -14,17 +14,24 @@ _NEAR = 1.35
 _LONGEST_OFFSET = 63
 
 
-def scaled_vote(shipped: VoteParams, ndim: int, diameter: float) -> VoteParams:
+def near(diameter: float, reference: float) -> bool:
+    """Whether parameters that were chosen for nuclei of the reference diameter hold for another one."""
+    return 1 / _NEAR < diameter / reference < _NEAR
+
+
+def scaled_vote(shipped: VoteParams, ndim: int, diameter: float, reference: float | None = None) -> VoteParams:
     """Lengths grow with the diameter, masses and sizes with its power; the smoothing of the votes stays.
 
     Args:
-        shipped: parameters for nuclei of `REFERENCE` voxels.
+        shipped: parameters for nuclei of the reference diameter.
         ndim: 2 or 3.
         diameter: of the ball (disc) as large as the median nucleus, in voxels of the model's grid.
+        reference: diameter that the parameters were chosen for, in the same voxels; None takes `REFERENCE`.
     """
-    ratio = diameter / REFERENCE[ndim]
-    if 1 / _NEAR < ratio < _NEAR:
+    reference = REFERENCE[ndim] if reference is None else reference
+    if near(diameter, reference):
         return shipped
+    ratio = diameter / reference
     body = ratio**ndim
     return replace(
         shipped,

@@ -1,11 +1,20 @@
 """Descriptions of trained models."""
 
+from dataclasses import replace
+from math import pi
 from pathlib import Path
 
+import pytest
 from noyau.domain.geometry import VoxelSize
 from noyau.models.networks import build, default_arguments
 from noyau.training.config import TrainConfig
 from noyau.training.export import describe, plain_card
+from noyau.training.fingerprint import Fingerprint
+
+EMBRYOS = Fingerprint(
+    ndim=3, pairs=1, voxels=1, shape=(1, 1, 1), largest=(1, 1, 1), voxel_size=None, objects=9, extent=(8.0, 16.0, 16.0),
+    diameter=13.0, size=1150.0, foreground=0.1, known=1.0, contrast=5.0,
+)  # fmt: skip
 
 
 def described(ndim, **changes):
@@ -39,3 +48,38 @@ def test_tiles_are_multiples_of_the_stride():
     for ndim in (2, 3):
         info = described(ndim)
         assert all(t % s == 0 and h % s == 0 for t, h, s in zip(info.tile, info.halo, info.stride, strict=True))
+
+
+def child_of(parent, diameter, **changes):
+    """The description of a model that was fine-tuned on nuclei of a diameter, in voxels."""
+    config = TrainConfig(name="mine", ndim=parent.ndim, data=("d",), out=Path("run"), max_steps=3, **changes)
+    ball = 4 / 3 * pi * (diameter / 2) ** 3
+    found = replace(EMBRYOS, ndim=parent.ndim, diameter=diameter, size=ball)
+    network = build("vote-unet", default_arguments(parent.ndim))
+    return describe(config, network, "1", 1, 1.0, found=found, parent=parent)
+
+
+def test_a_child_for_nuclei_of_its_parents_size_decodes_as_the_parent():
+    parent = described(3, voxel_size=(1.75, 0.8, 0.8))
+    parent = replace(parent, vote=replace(parent.vote, min_certainty=0.81))
+    child = child_of(parent, 11.0, voxel_size=(1.75, 0.8, 0.8))
+    assert child.vote == parent.vote and child.diameter == parent.diameter
+
+
+def test_a_child_for_smaller_nuclei_does_not_drop_them():
+    parent = described(3, voxel_size=(1.75, 0.8, 0.8))
+    parent = replace(parent, vote=replace(parent.vote, min_certainty=0.81))
+    child = child_of(parent, 6.5, voxel_size=(1.75, 0.8, 0.8))
+    assert child.vote.min_voxels == round(parent.vote.min_voxels / 8)
+    assert child.vote.nms == (3, 3, 3) and child.vote.radius == 7
+    # The parent's limit was chosen on images of its own.
+    assert child.vote.min_certainty == 0.0
+    assert child.diameter == pytest.approx(parent.diameter / 2, rel=0.01)
+    # A child of the child keeps what fits its nuclei.
+    assert child_of(child, 6.0, voxel_size=(1.75, 0.8, 0.8)).vote == child.vote
+
+
+def test_a_child_in_pixels_scales_from_its_parents_size():
+    parent = replace(described(2), diameter=40.0)
+    assert child_of(parent, 36.0).vote == parent.vote
+    assert child_of(parent, 20.0).vote.radius == parent.vote.radius // 2

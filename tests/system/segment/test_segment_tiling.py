@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from noyau.compute.executor import Task
 from noyau.compute.inline import InlineExecutor
 from noyau.domain.geometry import VoxelSize
-from noyau.pipelines import segment
+from noyau.pipelines import segment, spread
+from noyau.pipelines.staff import Staff
 
 TILE = (16, 32, 32)
 
@@ -18,7 +20,9 @@ TILE = (16, 32, 32)
 class ShuffledExecutor(InlineExecutor):
     """Starts the tasks in another order."""
 
-    seed = 0
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed, self.moved = seed, 0
 
     def run(
         self,
@@ -30,6 +34,7 @@ class ShuffledExecutor(InlineExecutor):
         check: Callable[[], None],
     ) -> None:
         order = np.random.default_rng(self.seed).permutation(len(tasks))
+        self.moved += int((order != np.arange(len(tasks))).sum())
         super().run([tasks[i] for i in order], lanes=lanes, in_flight=in_flight, done=done, check=check)
 
 
@@ -51,9 +56,10 @@ def test_batch_and_workers_change_nothing(workshop, reference, changes):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_order_of_the_tiles_changes_nothing(workshop, reference, seed, monkeypatch):
     uri, expected = reference
-    monkeypatch.setattr(ShuffledExecutor, "seed", seed)
-    monkeypatch.setattr(segment, "InlineExecutor", ShuffledExecutor)
+    shuffled = ShuffledExecutor(seed)
+    monkeypatch.setattr(spread, "Staff", partial(Staff, executor=shuffled))
     segment.run(workshop.spec(uri, tile=TILE, overwrite=True), workshop.context(job_id="c"))
+    assert shuffled.moved > 10
     np.testing.assert_array_equal(workshop.labels(uri), expected)
 
 

@@ -13,8 +13,10 @@ from typing import Any
 from noyau.domain.training_jobs import TrainMode
 from noyau.training.fingerprint import NOMINAL, Fingerprint, Spacing
 
-# Patches hold some nuclei in context: this many extents per axis, as those of the shipped models do.
+# Patches hold some nuclei in context: this many extents per axis, as those of the shipped models do. Nuclei much smaller
+# than the networks are made for get no smaller patches: one below the field of view of the network is mostly border.
 _EXTENTS = {3: 4.5, 2: 8.5}
+_LEAST_EXTENT = 0.8
 # Voxels of a patch that pay: more is slow on a CPU, less starves a GPU.
 _CPU_VOXELS, _GPU_VOXELS = {3: 220_000, 2: 70_000}, {3: 1_000_000, 2: 600_000}
 # Memory for training per voxel of a batch, bytes: activations and gradients of the shipped networks in float32, with
@@ -137,8 +139,8 @@ def _patch(found: Fingerprint, stride: Sequence[int], budget: Budget) -> tuple[i
     most = min(most, int(budget.memory * _MEMORY_SHARE / _BYTES[found.ndim] / 2))
     factor = _EXTENTS[found.ndim]
     counts = [
-        max(2, min(ceil(factor * extent / s), ceil(size / s)))
-        for extent, size, s in zip(found.extent, found.largest, stride, strict=True)
+        max(2, min(ceil(factor * max(extent, _LEAST_EXTENT * nominal) / s), ceil(size / s)))
+        for extent, nominal, size, s in zip(found.extent, NOMINAL[found.ndim], found.largest, stride, strict=True)
     ]
     while prod(c * s for c, s in zip(counts, stride, strict=True)) > most and max(counts) > 2:
         axis = max((a for a, c in enumerate(counts) if c > 2), key=lambda a: counts[a] * stride[a])

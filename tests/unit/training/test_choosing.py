@@ -97,6 +97,12 @@ def test_patches_fit_stride_image_and_memory(change: dict[str, Any], budget: Bud
         assert batch == 16
 
 
+def test_patches_of_small_nuclei_are_about_as_large_as_those_of_the_shipped_ones() -> None:
+    small = replace(EMBRYO, extent=(4.0, 8.0, 8.0))
+    patches = [choose(found, "finetune", STRIDE, PLENTY, validated=True).values["patch"] for found in (small, EMBRYO)]
+    assert np.prod(patches[0]) >= 0.7 * np.prod(patches[1])
+
+
 def test_fine_tuning_takes_smaller_and_fewer_steps() -> None:
     tuned, scratch = (choose(EMBRYO, mode, STRIDE, PLENTY, validated=True).values for mode in ("finetune", "scratch"))
     assert tuned["lr"] < scratch["lr"] and tuned["max_steps"] < scratch["max_steps"]

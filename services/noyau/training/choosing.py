@@ -13,8 +13,8 @@ from typing import Any
 from noyau.domain.training_jobs import TrainMode
 from noyau.training.fingerprint import NOMINAL, Fingerprint, Spacing
 
-# Patches hold some nuclei in context: this many extents per axis, as those of the shipped models do. Nuclei much smaller
-# than the networks are made for get no smaller patches: one below the field of view of the network is mostly border.
+# Patches hold some nuclei in context: this many extents per axis, as those of the shipped models do. Nuclei much
+# smaller than the networks are made for get no smaller patches: one below the field of view is mostly border.
 _EXTENTS = {3: 4.5, 2: 8.5}
 _LEAST_EXTENT = 0.8
 # Voxels of a patch that pay: more is slow on a CPU, less starves a GPU.

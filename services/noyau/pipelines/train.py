@@ -11,16 +11,18 @@ from noyau.domain.model import ModelInfo
 from noyau.domain.progress import Reporter
 from noyau.models.package import read_package, write_package
 from noyau.pipelines.train_data import TrainingData
+from noyau.pipelines.train_decoder import with_chosen_vote
 from noyau.pipelines.train_run import FIRST_VERSION, Origin, train_on
 from noyau.training.config import TrainConfig
 from noyau.training.dataset import find_files, load_pairs, split_files
 from noyau.training.export import describe, plain_card
+from noyau.training.fingerprint import Fingerprint, take_fingerprint
 from noyau.training.history import LOG_NAME
 from noyau.training.loop import TrainResult, Validator
 from noyau.training.ranks import device_of_rank, join_ranks, leave_ranks
 from noyau.training.synthetic_set import make_synthetic_set
 
-__all__ = ["LOG_NAME", "PACKAGE_FOLDER", "package_run", "run_training"]
+__all__ = ["LOG_NAME", "PACKAGE_FOLDER", "run_training"]
 
 PACKAGE_FOLDER = "package"
 
@@ -53,20 +55,36 @@ def run_training(config: TrainConfig, reporter: Reporter, validator: Validator |
         result = train_on(config, data, reporter, Origin(parent), validator=validator, ranks=ranks)
         if ranks.leads:
             reporter.stage("package")
-            package_run(config, result, None if parent is None else parent.info)
+            _package(config, result, None if parent is None else parent.info, data, reporter)
     finally:
         leave_ranks()
     return result
 
 
-def package_run(config: TrainConfig, result: TrainResult, parent: ModelInfo | None = None) -> ModelInfo:
-    """Writes `out/package/<name>/<version>`, a folder that a model registry can serve."""
+def _package(
+    config: TrainConfig, result: TrainResult, parent: ModelInfo | None, data: TrainingData, reporter: Reporter
+) -> ModelInfo:
+    """Writes `out/package/<name>/<version>`, a folder that a model registry can serve.
+
+    Args:
+        config: the run.
+        result: its end.
+        parent: the model that it started from.
+        data: what was learnt from, on the model's grid; decides the decoder's parameters.
+        reporter: is told of that choice.
+    """
     network = result.network
-    info = describe(config, network, FIRST_VERSION, result.step, result.elapsed, parent=parent)
+    info = describe(config, network, FIRST_VERSION, result.step, result.elapsed, parent=parent, found=_found(data))
+    info = with_chosen_vote(info, network, (*data.leading, *data.validation), reporter)
     if result.changes:
         info = replace(info, training={**info.training, "changes": [dict(change) for change in result.changes]})
     folder = config.out / PACKAGE_FOLDER / config.name / FIRST_VERSION
     return write_package(folder, info, network.state_dict(), plain_card(info))
+
+
+def _found(data: TrainingData) -> Fingerprint | None:
+    """What the data looks like, where there is a nucleus in it."""
+    return take_fingerprint(data.leading) if any(len(pair.objects.ids) for pair in data.leading) else None
 
 
 def _read(config: TrainConfig, reporter: Reporter, *, write: bool) -> TrainingData:

@@ -15,6 +15,7 @@ from noyau.models.package import LoadedModel, write_package
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.omero_pairs import with_fetched_data
 from noyau.pipelines.train_data import TrainingData, read_data, with_synthetic
+from noyau.pipelines.train_decoder import with_chosen_vote
 from noyau.pipelines.train_pictures import picture_curves, picture_examples
 from noyau.pipelines.train_plan import PLAN_NAME, Plan, make_plan, read_plan, write_plan
 from noyau.pipelines.train_processes import several
@@ -135,6 +136,8 @@ class _Run:
         info = describe(
             config, result.network, FIRST_VERSION, result.step, result.elapsed, found=self.plan.found, parent=parent
         )
+        pairs = (*self.data.leading, *self.data.validation)
+        info = with_chosen_vote(info, result.network, pairs, self.context.reporter)
         training = {
             **info.training,
             "mode": spec.mode,

@@ -33,7 +33,7 @@ def image_validator(pairs: Sequence[Pair], describe: ModelInfo, inner: Validator
 
     def validate(network: DenseNetwork, step: int) -> Mapping[str, float]:
         backend = TorchBackend(network, describe.ndim, next(network.parameters()).device.type)
-        scores = [score(_as_volume(p.labels), segment_pair(backend, p, describe), _THRESHOLDS) for p in pairs]
+        scores = [score(as_volume(p.labels), segment_pair(backend, p, describe), _THRESHOLDS) for p in pairs]
         pooled = pool(scores)
         figures = {f"f1_{round(100 * t)}": pooled.f1(t) for t in _THRESHOLDS}
         figures["seg"] = pooled.seg
@@ -43,8 +43,13 @@ def image_validator(pairs: Sequence[Pair], describe: ModelInfo, inner: Validator
 
 
 def segment_pair(backend: TorchBackend, pair: Pair, describe: ModelInfo) -> np.ndarray:
-    """Labels uint32 (Z, Y, X) of one image that fits into memory, in one window with its reflection around it."""
-    image = _as_volume(normalise(pair.image, pair.low, pair.high, describe.normalisation))
+    """Labels uint32 (Z, Y, X) of one image that fits into memory."""
+    return segment_whole(predict_pair(backend, pair, describe), describe.vote, decoder_of(describe))
+
+
+def predict_pair(backend: TorchBackend, pair: Pair, describe: ModelInfo) -> np.ndarray:
+    """Quantised prediction uint8 (planes, Z, Y, X) of one image, in one window with its reflection around it."""
+    image = as_volume(normalise(pair.image, pair.low, pair.high, describe.normalisation))
     whole = Box.of(image.shape)
     # The window's end is moved out to a multiple of the stride.
     padded = whole.grown(describe.halo)
@@ -53,10 +58,9 @@ def segment_pair(backend: TorchBackend, pair: Pair, describe: ModelInfo) -> np.n
     source = read_reflected(lambda box: image[box.slices], window, whole.shape)
     prediction = backend.predict(source[None].astype(np.float32, copy=False))[0]
     inside = whole.relative_to(window.start).slices
-    prediction = np.ascontiguousarray(prediction[(slice(None), *inside)])
-    return segment_whole(prediction, describe.vote, decoder_of(describe))
+    return np.ascontiguousarray(prediction[(slice(None), *inside)])
 
 
-def _as_volume(array: np.ndarray) -> np.ndarray:
+def as_volume(array: np.ndarray) -> np.ndarray:
     """A plane becomes a volume of one plane."""
     return array if array.ndim == 3 else array[None]

@@ -29,17 +29,19 @@ def scaled_vote(shipped: VoteParams, ndim: int, diameter: float, reference: floa
         reference: diameter that the parameters were chosen for, in the same voxels; None takes `REFERENCE`.
     """
     reference = REFERENCE[ndim] if reference is None else reference
-    if near(diameter, reference):
-        return shipped
-    ratio = diameter / reference
+    return shipped if near(diameter, reference) else stretched_vote(shipped, ndim, diameter / reference)
+
+
+def stretched_vote(vote: VoteParams, ndim: int, ratio: float) -> VoteParams:
+    """The parameters for nuclei whose diameter is `ratio` times that of those they were chosen for."""
     body = ratio**ndim
     return replace(
-        shipped,
-        seed_mass=max(1.0, round(shipped.seed_mass * body, 1)),
-        nms=_lengths(shipped.nms, ratio),
-        radius=max(2, round(shipped.radius * ratio)),
-        max_offset=as_index(min(n, _LONGEST_OFFSET) for n in _lengths(shipped.max_offset, ratio)),
-        min_voxels=max(1, round(shipped.min_voxels * body)),
+        vote,
+        seed_mass=max(1.0, round(vote.seed_mass * body, 1)),
+        nms=_lengths(vote.nms, ratio),
+        radius=max(2, round(vote.radius * ratio)),
+        max_offset=as_index(min(n, _LONGEST_OFFSET) for n in _lengths(vote.max_offset, ratio)),
+        min_voxels=max(1, round(vote.min_voxels * body)),
     )
 
 

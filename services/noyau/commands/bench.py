@@ -52,6 +52,8 @@ def bench(
     """Measure speed and memory side by side in one run; ratios say more than figures of one machine."""
     with told(json):
         size = options.parse_voxel_size(voxel_size)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         common = {"steps": steps, "seed": seed, "threads": threads, "images": images}
         if which and SOAK in which:
             bench_soak(which, jobs, kills, seed, folder, json, quiet)

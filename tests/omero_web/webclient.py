@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response
 
 # Most steps take a tenth of a second; a machine that is busy with other tests may need this.
 PATIENCE_MS = 240_000
+CLICKS = 30
 WINDOW = {"width": 1280, "height": 800}
 FLAGS = (
     "--no-sandbox",
@@ -85,9 +86,16 @@ class Webclient:
 
     def pane(self, name: str) -> Locator:
         """Opens a pane of the right-hand panel; the number beside its name."""
+        self.page.wait_for_load_state("networkidle")
         heading = self.page.locator("#metadata_general h1", has_text=name)
-        if "closed" in (heading.get_attribute("class") or ""):
-            heading.click()
+        closed = re.compile(r"\bclosed\b")
+        # A click on a panel that is still being drawn does nothing.
+        for _ in range(CLICKS):
+            if closed.search(heading.get_attribute("class") or ""):
+                heading.click()
+            with suppress(AssertionError):
+                expect(heading).not_to_have_class(closed, timeout=2_000)
+                break
         return heading.locator(".annotationCount")
 
     def script_dialog(self, script: str) -> Page:

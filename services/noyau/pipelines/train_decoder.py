@@ -26,8 +26,9 @@ from noyau.training.scaling import stretched_vote
 _RATIOS = (0.6, 0.72, 0.85, 1.2, 1.4)
 # What another choice must be better by, so that chance does not decide.
 _GAIN = 0.005
-# Of all images together: enough to choose by, and decoded in seconds.
+# Of all images together, and of one: enough to choose by, predicted in one window and decoded in seconds.
 _MOST_VOXELS = 6_000_000
+_LARGEST = 2_000_000
 
 
 def with_chosen_vote(info: ModelInfo, network: DenseNetwork, pairs: Sequence[Pair], reporter: Reporter) -> ModelInfo:
@@ -39,7 +40,7 @@ def with_chosen_vote(info: ModelInfo, network: DenseNetwork, pairs: Sequence[Pai
         pairs: on the model's grid; those whose shapes were drawn are used.
         reporter: is told the choice; its `check` may stop the work.
     """
-    drawn = _some([pair for pair in pairs if pair.kind == "labels" and len(pair.objects.ids)])
+    drawn = _some([_middle(pair) for pair in pairs if pair.kind == "labels" and len(pair.objects.ids)])
     if info.decoder != "vote" or not drawn:
         return info
     backend = TorchBackend(network, info.ndim, next(network.parameters()).device.type)
@@ -92,6 +93,15 @@ def _score(vote: VoteParams, prediction: np.ndarray, pair: Pair) -> Score:
         known = as_volume(pair.known)
         truth, found = np.where(known, truth, 0), np.where(known, found, 0)
     return score(truth, found, (0.5, 0.7))
+
+
+def _middle(pair: Pair) -> Pair:
+    """The middle of a large image."""
+    share = min(1.0, (_LARGEST / pair.image.size) ** (1 / pair.image.ndim))
+    sizes = [max(1, int(n * share)) for n in pair.image.shape]
+    box = tuple(slice((n - size) // 2, (n + size) // 2) for n, size in zip(pair.image.shape, sizes, strict=True))
+    known = None if pair.known is None else pair.known[box]
+    return pair if share == 1.0 else replace(pair, image=pair.image[box], labels=pair.labels[box], known=known)
 
 
 def _some(pairs: Sequence[Pair]) -> list[Pair]:

@@ -1,11 +1,13 @@
 """The decoder of a trained model fits the nuclei that were labelled."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from noyau.domain.model import ModelInfo
 from noyau.domain.progress import SilentReporter
-from noyau.models.networks import build
+from noyau.models.networks import DenseNetwork, build
 from noyau.pipelines.train_decoder import choose_vote, with_chosen_vote
 from noyau.training.config import TrainConfig
 from noyau.training.dataset import Pair
@@ -56,16 +58,38 @@ def test_what_nobody_labelled_does_not_count() -> None:
     assert choose_vote(VOTE_3D, 3, [(prediction, partly)])[1] > 0.9
 
 
+def small_model(folder: Path) -> tuple[ModelInfo, DenseNetwork]:
+    levels = [{"channels": 4, "stride": [1, 1], "down": [[3, 3]], "up": [[3, 3]]}]
+    shape = {"ndim": 2, "offset_scale": 8.0, "levels": levels}
+    config = TrainConfig(name="a", ndim=2, data=(), out=folder, max_steps=1, arguments=shape)
+    network = build(config.architecture, config.network_arguments).eval()
+    info = describe(config, network, "1", 0, 0.0)
+    return info, network
+
+
 @pytest.mark.parametrize("change", [{"kind": "points"}, {"labels": np.zeros((32, 32), np.int32)}])
 def test_without_drawn_shapes_nothing_is_chosen(tmp_path, change) -> None:
     labels = np.zeros((32, 32), np.int32)
     labels[10:20, 10:20] = 1
     labels = change.get("labels", labels)
     _, pair = seen(labels)
-    levels = [{"channels": 4, "stride": [1, 1], "down": [[3, 3]], "up": [[3, 3]]}]
-    shape = {"ndim": 2, "offset_scale": 8.0, "levels": levels}
-    config = TrainConfig(name="a", ndim=2, data=(), out=tmp_path, max_steps=1, arguments=shape)
-    network = build(config.architecture, config.network_arguments).eval()
-    info = describe(config, network, "1", 0, 0.0)
+    info, network = small_model(tmp_path)
     kept = with_chosen_vote(info, network, [replace(pair, kind=change.get("kind", "labels"))], SilentReporter())
     assert kept is info and kept.vote == VOTE_2D
+
+
+def test_of_a_large_image_the_middle_is_taken(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("noyau.pipelines.train_decoder._LARGEST", 400)
+    labels = np.zeros((80, 40), np.int32)
+    labels[36:44, 16:24] = 1
+    _, pair = seen(labels)
+    shapes = []
+
+    def predicted(backend, part, info):
+        shapes.append((part.image.shape, part.labels.max()))
+        return np.zeros((4, 1, *part.image.shape), np.uint8)
+
+    monkeypatch.setattr("noyau.pipelines.train_decoder.predict_pair", predicted)
+    info, network = small_model(tmp_path)
+    assert with_chosen_vote(info, network, [pair], SilentReporter()).vote == info.vote
+    assert shapes == [((28, 14), 1)]

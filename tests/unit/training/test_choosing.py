@@ -109,6 +109,13 @@ def test_fine_tuning_takes_smaller_and_fewer_steps() -> None:
     assert tuned["normalisation"] == {"inverted": False} and tuned["augment"]["zoom_wide_share"] < 0.2
 
 
+def test_fine_tuning_looks_at_each_of_a_few_crops_as_often() -> None:
+    crop = 48 * 128 * 128
+    few = [replace(EMBRYO, pairs=n, voxels=n * crop, largest=(48, 128, 128)) for n in (1, 3, 5, 300)]
+    one, three, five, many = (choose(f, "finetune", STRIDE, PLENTY, validated=True).values["max_steps"] for f in few)
+    assert three == pytest.approx(3 * one, rel=0.01) and five == pytest.approx(5 * one, rel=0.01) and many == 2000
+
+
 @pytest.mark.parametrize("mode", ["finetune", "scratch"])
 def test_dark_nuclei_are_seen_as_bright_ones_and_dim_ones_are_not(mode: TrainMode) -> None:
     for contrast, dark in ((-8.0, True), (-0.3, False), (8.0, False)):

@@ -29,6 +29,8 @@ _GAIN = 0.005
 # Of all images together, and of one: enough to choose by, predicted in one window and decoded in seconds.
 _MOST_VOXELS = 6_000_000
 _LARGEST = 2_000_000
+# One image that was trained on does not say what suits others: nuclei of others would be cut into pieces.
+_FEWEST = 3
 
 
 def with_chosen_vote(info: ModelInfo, network: DenseNetwork, pairs: Sequence[Pair], reporter: Reporter) -> ModelInfo:
@@ -37,11 +39,11 @@ def with_chosen_vote(info: ModelInfo, network: DenseNetwork, pairs: Sequence[Pai
     Args:
         info: describes the model; one with another decoder stays as it is.
         network: trained.
-        pairs: on the model's grid; those whose shapes were drawn are used.
+        pairs: on the model's grid; those whose shapes were drawn are used, if there are three or more.
         reporter: is told the choice; its `check` may stop the work.
     """
     drawn = _some([_middle(pair) for pair in pairs if pair.kind == "labels" and len(pair.objects.ids)])
-    if info.decoder != "vote" or not drawn:
+    if info.decoder != "vote" or len(drawn) < _FEWEST:
         return info
     backend = TorchBackend(network, info.ndim, next(network.parameters()).device.type)
     seen = []

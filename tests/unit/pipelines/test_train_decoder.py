@@ -74,7 +74,7 @@ def test_without_drawn_shapes_nothing_is_chosen(tmp_path, change) -> None:
     labels = change.get("labels", labels)
     _, pair = seen(labels)
     info, network = small_model(tmp_path)
-    kept = with_chosen_vote(info, network, [replace(pair, kind=change.get("kind", "labels"))], SilentReporter())
+    kept = with_chosen_vote(info, network, 3 * [replace(pair, kind=change.get("kind", "labels"))], SilentReporter())
     assert kept is info and kept.vote == VOTE_2D
 
 
@@ -91,5 +91,11 @@ def test_of_a_large_image_the_middle_is_taken(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr("noyau.pipelines.train_decoder.predict_pair", predicted)
     info, network = small_model(tmp_path)
-    assert with_chosen_vote(info, network, [pair], SilentReporter()).vote == info.vote
-    assert shapes == [((28, 14), 1)]
+    assert with_chosen_vote(info, network, 3 * [pair], SilentReporter()).vote == info.vote
+    assert shapes == 3 * [((28, 14), 1)]
+
+
+def test_one_image_decides_nothing(tmp_path) -> None:
+    info, network = small_model(tmp_path)
+    _, pair = seen(np.pad(np.ones((8, 8), np.int32), 12))
+    assert with_chosen_vote(info, network, [pair], SilentReporter()) is info

@@ -112,7 +112,8 @@ def make_plan(
     stride = build(first.architecture, first.network_arguments).total_stride
     device = training_device(first.device)
     budget = Budget(memory_of(device), device.type == "cuda", spec.minutes, spec.steps)
-    chosen = choose(found, spec.mode, stride, budget, validated=bool(data.validation))
+    validated = sum(len(pair.objects.ids) for pair in data.validation)
+    chosen = choose(found, spec.mode, stride, budget, validated)
     if data.synthetic and data.train and not spec.synthetic_fraction:
         values["synthetic_fraction"] = _SYNTHETIC_SHARE
         reasons["synthetic_fraction"] = "synthetic pairs are made for the run"

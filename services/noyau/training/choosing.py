@@ -26,6 +26,8 @@ _MEMORY_SHARE = 0.5
 # Nuclei darker by so many standard deviations of what lies around them are dark nuclei, not dim ones.
 _DARK = -1.0
 _MOST_BATCH = 16
+# Nuclei to validate on, below which the best step is a matter of luck and the last one is kept.
+_ENOUGH_NUCLEI = 100
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Choice:
     reasons: dict[str, str]
 
 
-def choose(found: Fingerprint, mode: TrainMode, stride: Sequence[int], budget: Budget, validated: bool) -> Choice:
+def choose(found: Fingerprint, mode: TrainMode, stride: Sequence[int], budget: Budget, validated: int) -> Choice:
     """Chooses what the data and the machine decide.
 
     Args:
@@ -60,7 +62,7 @@ def choose(found: Fingerprint, mode: TrainMode, stride: Sequence[int], budget: B
         mode: fine-tuning takes smaller steps, and fewer.
         stride: total stride of the network, voxels per axis.
         budget: of the run.
-        validated: whether there are images to validate on.
+        validated: labelled nuclei in the images to validate on; 0 where there are none.
     """
     patch = _patch(found, stride, budget)
     values: dict[str, Any] = {"patch": patch, "batch": _batch(found, patch, budget)}
@@ -111,7 +113,7 @@ def _step(ratio: float) -> float:
 
 
 def _schedule(
-    found: Fingerprint, mode: TrainMode, patch: int, budget: Budget, validated: bool, values: dict[str, Any],
+    found: Fingerprint, mode: TrainMode, patch: int, budget: Budget, validated: int, values: dict[str, Any],
     reasons: dict[str, str],
 ) -> None:  # fmt: skip
     """Steps, and what depends on their number."""
@@ -130,8 +132,10 @@ def _schedule(
     values["report_every"] = _clip(steps / 40, 5, 50)
     values["checkpoint_minutes"] = 2.0
     if validated:
-        values.update(validate_every=_clip(steps / 20, 10, 500), keep="best", patience=10)
-        reasons["keep"] = "there are images to validate on"
+        values["validate_every"] = _clip(steps / 20, 10, 500)
+    if validated >= _ENOUGH_NUCLEI:
+        values.update(keep="best", patience=10)
+        reasons["keep"] = f"{validated} nuclei to validate on"
 
 
 def _patch(found: Fingerprint, stride: Sequence[int], budget: Budget) -> tuple[int, ...]:

@@ -158,7 +158,7 @@ def test_a_restarted_job_keeps_its_plan_and_registers_once(pairs: Path, context:
 def test_a_child_keeps_network_and_normalisation_of_its_parent(pairs: Path, context: Callable[..., Any]) -> None:
     place = context()
     parent = train_job.run(spec_of(pairs), place).model
-    settings = {"batch": 1, "patch": [32, 32], "lr": 0.0, "validate_every": 1}
+    settings = {"batch": 1, "patch": [32, 32], "lr": 0.0, "validate_every": 1, "keep": "best"}
     child = train_job.run(
         spec_of(pairs, name="child", parent="tiny", mode="finetune", overrides=settings, steps=1), context("j2")
     )

@@ -59,7 +59,7 @@ def test_nothing_to_learn_from_is_told() -> None:
 
 
 def test_the_shipped_data_gives_about_the_shipped_patch() -> None:
-    chosen = choose(EMBRYO, "scratch", STRIDE, PLENTY, validated=True).values
+    chosen = choose(EMBRYO, "scratch", STRIDE, PLENTY, validated=500).values
     z, y, x = chosen["patch"]
     assert 28 <= z <= 40 and 68 <= y <= x <= 84 and not any(p % s for p, s in zip((z, y, x), STRIDE, strict=True))
     assert chosen["batch"] == 2 and chosen["lr"] == 3e-3 and chosen["normalisation"]["low"] == 25.0
@@ -68,7 +68,7 @@ def test_the_shipped_data_gives_about_the_shipped_patch() -> None:
 
 def test_every_choice_has_a_reason() -> None:
     for mode in ("scratch", "finetune"):
-        choice = choose(EMBRYO, mode, STRIDE, PLENTY, validated=False)
+        choice = choose(EMBRYO, mode, STRIDE, PLENTY, validated=0)
         decided = {"patch", "batch", "fragment", "lr", "max_steps", "warmup", "ema"}
         assert decided <= set(choice.values) and decided <= set(choice.reasons)
 
@@ -86,25 +86,31 @@ def test_every_choice_has_a_reason() -> None:
 )
 def test_patches_fit_stride_image_and_memory(change: dict[str, Any], budget: Budget) -> None:
     found = replace(EMBRYO, **change)
-    values = choose(found, "scratch", STRIDE, budget, validated=True).values
+    values = choose(found, "scratch", STRIDE, budget, validated=500).values
     patch, batch = values["patch"], values["batch"]
     assert batch >= 1 and all(p % s == 0 and p >= 2 * s for p, s in zip(patch, STRIDE, strict=True))
     assert all(p <= max(2 * s, n + s) for p, s, n in zip(patch, STRIDE, found.largest, strict=True))
     assert np.prod(patch) <= 1_000_000
     if budget.memory < 2**30:
-        assert np.prod(patch) < np.prod(choose(found, "scratch", STRIDE, PLENTY, validated=True).values["patch"])
+        assert np.prod(patch) < np.prod(choose(found, "scratch", STRIDE, PLENTY, validated=500).values["patch"])
     if budget.gpu:
         assert batch == 16
 
 
 def test_patches_of_small_nuclei_are_about_as_large_as_those_of_the_shipped_ones() -> None:
     small = replace(EMBRYO, extent=(4.0, 8.0, 8.0))
-    patches = [choose(found, "finetune", STRIDE, PLENTY, validated=True).values["patch"] for found in (small, EMBRYO)]
+    patches = [choose(found, "finetune", STRIDE, PLENTY, validated=500).values["patch"] for found in (small, EMBRYO)]
     assert np.prod(patches[0]) >= 0.7 * np.prod(patches[1])
 
 
+def test_a_few_nuclei_are_watched_but_do_not_decide_which_step_is_kept() -> None:
+    few, many = (choose(EMBRYO, "finetune", STRIDE, PLENTY, validated=n).values for n in (20, 500))
+    assert few["validate_every"] == many["validate_every"] > 0
+    assert "keep" not in few and "patience" not in few and many["keep"] == "best"
+
+
 def test_fine_tuning_takes_smaller_and_fewer_steps() -> None:
-    tuned, scratch = (choose(EMBRYO, mode, STRIDE, PLENTY, validated=True).values for mode in ("finetune", "scratch"))
+    tuned, scratch = (choose(EMBRYO, mode, STRIDE, PLENTY, validated=500).values for mode in ("finetune", "scratch"))
     assert tuned["lr"] < scratch["lr"] and tuned["max_steps"] < scratch["max_steps"]
     assert tuned["normalisation"] == {"inverted": False} and tuned["augment"]["zoom_wide_share"] < 0.2
 
@@ -112,28 +118,28 @@ def test_fine_tuning_takes_smaller_and_fewer_steps() -> None:
 def test_fine_tuning_looks_at_each_of_a_few_crops_as_often() -> None:
     crop = 48 * 128 * 128
     few = [replace(EMBRYO, pairs=n, voxels=n * crop, largest=(48, 128, 128)) for n in (1, 3, 5, 300)]
-    one, three, five, many = (choose(f, "finetune", STRIDE, PLENTY, validated=True).values["max_steps"] for f in few)
+    one, three, five, many = (choose(f, "finetune", STRIDE, PLENTY, validated=500).values["max_steps"] for f in few)
     assert three == pytest.approx(3 * one, rel=0.01) and five == pytest.approx(5 * one, rel=0.01) and many == 2000
 
 
 @pytest.mark.parametrize("mode", ["finetune", "scratch"])
 def test_dark_nuclei_are_seen_as_bright_ones_and_dim_ones_are_not(mode: TrainMode) -> None:
     for contrast, dark in ((-8.0, True), (-0.3, False), (8.0, False)):
-        choice = choose(replace(EMBRYO, contrast=contrast), mode, STRIDE, PLENTY, validated=False)
+        choice = choose(replace(EMBRYO, contrast=contrast), mode, STRIDE, PLENTY, validated=0)
         assert choice.values["normalisation"]["inverted"] is dark
         assert f"{contrast:.1f}" in choice.reasons["normalisation.inverted"]
 
 
 def test_the_users_budget_wins() -> None:
-    timed = choose(EMBRYO, "scratch", STRIDE, Budget(2**33, minutes=5.0), validated=True).values
+    timed = choose(EMBRYO, "scratch", STRIDE, Budget(2**33, minutes=5.0), validated=500).values
     assert (timed["minutes"], timed["max_steps"]) == (5.0, None)
-    counted = choose(EMBRYO, "scratch", STRIDE, Budget(2**33, steps=40), validated=True).values
+    counted = choose(EMBRYO, "scratch", STRIDE, Budget(2**33, steps=40), validated=500).values
     assert (counted["minutes"], counted["max_steps"]) == (None, 40)
     assert counted["validate_every"] == 10 and counted["ema"] == 0.9
 
 
 def test_dense_images_keep_their_dark_percentile_in_the_background() -> None:
-    dense = choose(replace(EMBRYO, foreground=0.9), "scratch", STRIDE, PLENTY, validated=True).values
+    dense = choose(replace(EMBRYO, foreground=0.9), "scratch", STRIDE, PLENTY, validated=500).values
     assert dense["normalisation"]["low"] == pytest.approx(5.0)
 
 

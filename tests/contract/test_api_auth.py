@@ -305,6 +305,33 @@ def test_a_request_that_does_not_arrive_gives_its_place_back(
         assert client.list().jobs == ()
 
 
+def test_a_caller_that_meets_a_full_service_comes_again(
+    start_api: Callable[..., Any], protected: Callable[..., Any], issuer: Issuer
+) -> None:
+    running = start_api(concurrent_calls=2, protection=protected(request_seconds=1.0))
+    metadata = (("authorization", f"Bearer {issuer.token()}"),)
+    stopped = threading.Event()
+
+    def nothing() -> Any:
+        stopped.wait(20)
+        yield from ()
+
+    with grpc.insecure_channel(running.address) as channel:
+        calls = [
+            channel.stream_stream(f"/noyau.v1.JobService/{name}")(nothing(), metadata=metadata, timeout=20)
+            for name in ("Get", "Watch")
+        ]
+        asked = jobs_pb2_grpc.JobServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            for _ in range(1000):
+                asked.List(jobs_pb2.ListJobsRequest(), metadata=metadata, timeout=10)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        with running.client(issuer.token(sub="bob")) as client:
+            assert client.list().jobs == ()
+        stopped.set()
+        del calls
+
+
 def test_a_call_without_a_request_is_the_callers_mistake(closed: Any, issuer: Issuer) -> None:
     metadata = (("authorization", f"Bearer {issuer.token()}"),)
     with grpc.insecure_channel(closed.address) as channel, pytest.raises(grpc.RpcError) as caught:

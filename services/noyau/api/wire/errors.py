@@ -21,6 +21,9 @@ _NEAREST = {
     grpc.StatusCode.UNIMPLEMENTED: ErrorKind.FAILED_PRECONDITION,
 }
 
+# What gRPC itself says of a call that it did not begin because it serves as many as it may; such a call may come again.
+_TURNED_AWAY, _TURNED_AWAY_SECONDS = "Concurrent RPC limit exceeded!", 0.5
+
 # HTTP/2 carries the message in a header, which peers limit to 8 KiB in all.
 _LONGEST_SENTENCE = 1500
 
@@ -56,7 +59,7 @@ def seconds_to_wait(error: grpc.RpcError) -> float | None:
     for key, value in cast(Any, error).trailing_metadata() or ():
         if key == RETRY_KEY and str(value).isdigit():
             return int(value) / 1000
-    return None
+    return _TURNED_AWAY_SECONDS if cast(Any, error).details() == _TURNED_AWAY else None
 
 
 def error_from_rpc(error: grpc.RpcError, target: str) -> NoyauError:

@@ -309,7 +309,8 @@ def test_a_caller_that_meets_a_full_service_comes_again(
     start_api: Callable[..., Any], protected: Callable[..., Any], issuer: Issuer
 ) -> None:
     running = start_api(concurrent_calls=2, protection=protected(request_seconds=1.0))
-    metadata = (("authorization", f"Bearer {issuer.token()}"),)
+    # One caller alone does not get all places.
+    proofs = [(("authorization", f"Bearer {issuer.token(sub=name)}"),) for name in ("alice", "carol")]
     stopped = threading.Event()
 
     def nothing() -> Any:
@@ -318,18 +319,18 @@ def test_a_caller_that_meets_a_full_service_comes_again(
 
     with grpc.insecure_channel(running.address) as channel:
         calls = [
-            channel.stream_stream(f"/noyau.v1.JobService/{name}")(nothing(), metadata=metadata, timeout=20)
-            for name in ("Get", "Watch")
+            channel.stream_stream(f"/noyau.v1.JobService/{name}")(nothing(), metadata=proof, timeout=20)
+            for name, proof in zip(("Get", "Watch"), proofs, strict=True)
         ]
         asked = jobs_pb2_grpc.JobServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             for _ in range(1000):
-                asked.List(jobs_pb2.ListJobsRequest(), metadata=metadata, timeout=10)
+                asked.List(jobs_pb2.ListJobsRequest(), metadata=proofs[0], timeout=10)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert [call.is_active() for call in calls] == [True, True]
         with running.client(issuer.token(sub="bob")) as client:
             assert client.list().jobs == ()
         stopped.set()
-        del calls
 
 
 def test_a_call_without_a_request_is_the_callers_mistake(closed: Any, issuer: Issuer) -> None:

@@ -54,8 +54,7 @@ def bench_dask(setting: Setting, voxels: float, workers: tuple[int, ...] = (1, 2
         taken, found = _measure(setting, image, count)
         seconds.append(taken)
         labels.append(found)
-        sizes = f"{'x'.join(map(str, shape))} in tiles of {'x'.join(map(str, setting.info.tile))}"
-        note = f"{sizes}, one thread each, {prod(shape) / 1e6 / taken:.2f} Mvoxel/s"
+        note = f"{'x'.join(map(str, shape))}, one thread each, {prod(shape) / 1e6 / taken:.2f} Mvoxel/s"
         rows.append(row(BENCH, f"{count} worker{'s' if count > 1 else ''}", taken, "s", note))
     if any(found != labels[0] for found in labels):
         raise InternalError("The labels depend on the number of workers.")
@@ -104,11 +103,7 @@ def _run(setting: Setting, image: str, site: DaskSite, name: str, count: int) ->
         site=site,
     )
     context.workdir.mkdir(exist_ok=True)
-    # Left to itself the plan takes the largest tiles that fit into memory, and one tile is one worker's.
-    tile = setting.info.tile
-    spec = SegmentSpec(
-        (ImageRef(image),), labels=name, model=setting.info.ref, measure=False, overwrite=True, tile=tile
-    )
+    spec = SegmentSpec((ImageRef(image),), labels=name, model=setting.info.ref, measure=False, overwrite=True)
     segment.run(spec, context)
 
 

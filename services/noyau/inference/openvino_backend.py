@@ -93,7 +93,12 @@ class OpenVinoBackend:
             self._compiled.popitem(last=False)
         graph = self._graph.clone()
         graph.reshape([1, 1, *(window if self._ndim == 3 else window[1:])])
-        config = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        # Bound to cores, the threads of every process on a host would share the first ones, and the rest stand idle.
+        config = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": "NO",
+        }
         if self._threads:
             config["INFERENCE_NUM_THREADS"] = str(self._threads)
         self._compiled[window] = self._core.compile_model(graph, "CPU", config).create_infer_request()

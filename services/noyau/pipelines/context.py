@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:  # these import torch or distributed
     from noyau.compute.dask import DaskSite
     from noyau.inference.cache import BackendCache
     from noyau.models.registry import ModelRegistry
+
+
+DIVIDED = 4
+"""By how much windows are smaller where several hosts work at one image."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,13 @@ class Limits:
     max_tile_voxels: int = 512**3
     network_bytes: int = 2_500_000_000
     max_images: int = 100_000
+
+    def divided(self) -> Limits:
+        """The limits where several hosts work at one image: smaller windows, so that there is one for each of them.
+
+        How many hosts there are does not count: a job that is taken up again by others finds the same tiles.
+        """
+        return replace(self, network_bytes=self.network_bytes // DIVIDED)
 
 
 @dataclass(frozen=True)

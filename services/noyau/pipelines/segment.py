@@ -41,7 +41,10 @@ def run(spec: SegmentSpec, context: PipelineContext) -> JobResult:
 
 
 def _segment(spec: SegmentSpec, context: PipelineContext, book: UnitBook, staff: Staff) -> JobResult:
-    items = plan_items(spec, list_items(spec.images, spec.output, context), context, staff.backend)
+    found = list_items(spec.images, spec.output, context)
+    staff = staff.for_images(len(found))
+    context = staff.context
+    items = plan_items(spec, found, context, staff.backend)
     for warning in dict.fromkeys(w for planned in items for w in planned.plan.warnings):
         context.reporter.log(warning, "warning")
     staff.segment_small([one for one in items if not book.finished(IMAGE, str(one.item.number))], book)

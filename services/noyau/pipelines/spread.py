@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +69,12 @@ class SpreadStaff(Staff):
 
     crew: DaskCrew | None = None
     device: str = "cpu"
+
+    def for_images(self, count: int) -> Staff:
+        """See `Staff.for_images`. A single image is cut finely; of several, each worker takes its own."""
+        if count > 1:
+            return self
+        return replace(self, context=replace(self.context, limits=self.context.limits.divided()))
 
     def network(self, planned: SegmentItem) -> Backend:
         """A stand-in that knows what the network runs on; the workers have the network."""

@@ -39,6 +39,10 @@ class Staff:
     executor: Executor = field(default_factory=InlineExecutor)
     backend: str | None = None
 
+    def for_images(self, count: int) -> Staff:
+        """The same staff for a job of so many images."""
+        return self
+
     def network(self, planned: SegmentItem) -> Backend:
         """The network of an image's model, ready to run."""
         context = self.context

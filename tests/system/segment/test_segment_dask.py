@@ -17,6 +17,7 @@ from noyau.compute.dask_link import SchedulerPlace
 from noyau.domain.errors import FailedPrecondition, JobCancelled, Unavailable
 from noyau.domain.progress import MemoryLedger, SilentReporter
 from noyau.pipelines import segment
+from noyau.pipelines.context import Limits
 from noyau.pipelines.file_ledger import FileLedger
 from noyau.spreading import software_version
 
@@ -94,6 +95,18 @@ def test_workers_give_the_labels_of_one_process(workshop, picture, spread, fast)
     assert ledger.finished("predict") and ledger.finished("decode") and ledger.finished("write")
     # Nothing of the run is left on the workers, and only the mark of the attempt was in the folder.
     assert not list((fast.scratch / "plain").glob("attempt-*"))
+
+
+def test_a_single_image_is_cut_for_all_workers(workshop, worlds, spread, fast):
+    uri = workshop.image(worlds((24, 72, 76)).image, "single")
+    here, there = Watcher(), Watcher()
+    limits = Limits(network_bytes=36_000_000)
+    segment.run(workshop.spec(uri), workshop.context(job_id="first", limits=limits, reporter=here))
+    expected = workshop.labels(uri)
+    segment.run(workshop.spec(uri, overwrite=True), spread(fast, "single", limits=limits, reporter=there))
+    tiles = [[told[1] for told in one.told if told[2] == "tile"][-1] for one in (here, there)]
+    assert tiles[0] < tiles[1], (here.told, there.told)
+    np.testing.assert_array_equal(workshop.labels(uri), expected)
 
 
 def test_small_images_of_a_set_go_whole(workshop, worlds, spread, fast):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
+import time
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -153,3 +158,20 @@ def test_a_gpu_gives_nearly_the_bytes_of_the_cpu_and_the_same_in_any_batch(make,
         np.testing.assert_array_equal(backend.predict(batch[i : i + 1])[0], together[i])
     difference = together[:, 0].astype(int) - make("torch", ndim).predict(batch)[:, 0]
     assert np.abs(difference).max() <= 4
+
+
+@needs_openvino
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are told apart by Linux only")
+def test_no_thread_is_bound_to_a_core(make: Callable[[str, int], OpenVinoBackend]) -> None:
+    # Several worker processes would all be bound to the first cores of a host, while the others stand idle.
+    backend, block = make("openvino", 3), np.zeros((1, 32, 128, 128), np.float32)
+    backend.predict(block)  # compiles, which binds threads for a moment
+    work = threading.Thread(target=lambda: [backend.predict(block) for _ in range(20)])
+    work.start()
+    seen = set()
+    while work.is_alive():
+        for task in Path("/proc/self/task").iterdir():
+            with contextlib.suppress(ProcessLookupError):
+                seen.add(frozenset(os.sched_getaffinity(int(task.name))))
+        time.sleep(0.001)
+    assert seen == {frozenset(os.sched_getaffinity(0))}

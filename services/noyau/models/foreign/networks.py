@@ -79,7 +79,9 @@ class OnnxNetwork(nn.Module):
         core = openvino.Core()
         try:
             graph = core.read_model(BytesIO(content))
-            self._compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+            self._compiled = core.compile_model(
+                graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": "NO"}
+            )
         except RuntimeError as error:
             raise DamagedData(f"The ONNX graph cannot be read: {_first_line(error)}.") from error
 

@@ -39,6 +39,15 @@ def evaluate(
     radius: Annotated[
         float | None, typer.Option(help="Also judge detection: centroids may be this far apart, micrometres.")
     ] = None,
+    ignore_below: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="VOXELS",
+            help="True objects of fewer voxels mark nuclei without outlining them: neither they nor what lies on them "
+            "count.",
+        ),
+    ] = 0,
     resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap over images.")] = 1000,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -58,6 +67,7 @@ def evaluate(
                 labels=labels,
                 truth_labels=truth_labels,
                 key=key,
+                ignore_below=ignore_below,
                 thresholds=tuple(threshold) if threshold else THRESHOLDS,
                 voxel_size=options.parse_voxel_size(voxel_size),
                 radius_um=radius,

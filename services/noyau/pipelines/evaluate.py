@@ -17,6 +17,7 @@ from noyau.measurement.boxes import blocks
 from noyau.pipelines.pairing import Pair, pair_by_name
 from noyau.sources.labels import LabelSource, open_labels
 from noyau.training.bootstrap import Intervals, bootstrap
+from noyau.training.marks import without_marks
 from noyau.training.metrics import Score, metric_values, pool, score_overlap
 from noyau.training.overlap import overlap_of_blocks
 
@@ -51,6 +52,7 @@ class EvaluationReport:
         intervals: bootstrap over images.
         radius_um: of the detection F1; None where it was not asked for.
         unused: truths without a prediction.
+        ignore_below: true objects of fewer voxels were not counted.
     """
 
     thresholds: tuple[float, ...]
@@ -59,6 +61,7 @@ class EvaluationReport:
     intervals: Intervals
     radius_um: float | None = None
     unused: tuple[str, ...] = ()
+    ignore_below: int = 0
 
     def rows(self) -> list[dict[str, Any]]:
         """A flat row per image and a last one, `pooled`; metrics per threshold are named like `f1@0.5`."""
@@ -70,6 +73,7 @@ class EvaluationReport:
         return {
             "thresholds": list(self.thresholds),
             "radius_um": self.radius_um,
+            "ignore_below": self.ignore_below,
             "images": [
                 {"prediction": image.prediction, "truth": image.truth, **row}
                 for image, row in zip(self.images, self.rows(), strict=False)
@@ -96,6 +100,7 @@ def run_evaluate(
     thresholds: Sequence[float] = THRESHOLDS,
     voxel_size: VoxelSize | None = None,
     radius_um: float | None = None,
+    ignore_below: int = 0,
     resamples: int = 1000,
     reporter: Reporter | None = None,
 ) -> EvaluationReport:
@@ -110,6 +115,7 @@ def run_evaluate(
         thresholds: IoU thresholds in (0, 1].
         voxel_size: micrometres z/y/x for the detection F1; None takes it from the metadata of either side.
         radius_um: how far apart centroids may be; None leaves the detection F1 out.
+        ignore_below: true objects of fewer voxels are marks and no outlines; see `noyau.training.marks`.
         resamples: of the bootstrap.
         reporter: takes progress.
 
@@ -127,11 +133,13 @@ def run_evaluate(
             open_labels(pair.prediction, name=labels, access=access, key=key) as predicted,
             open_labels(pair.truth, name=truth_labels, access=access, key=key) as true,
         ):
-            images += _compare(pair, predicted, true, tuple(thresholds), voxel_size, radius_um, reporter)
+            images += _compare(
+                pair, predicted, true, tuple(thresholds), voxel_size, radius_um, ignore_below, reporter
+            )
     reporter.progress(len(pairing.pairs), len(pairing.pairs), "image")
     scores = [image.score for image in images]
     intervals = bootstrap(scores, resamples=resamples)
-    return EvaluationReport(tuple(thresholds), tuple(images), pool(scores), intervals, radius_um, pairing.unused)
+    return EvaluationReport(tuple(thresholds), tuple(images), pool(scores), intervals, radius_um, pairing.unused, ignore_below)
 
 
 def _compare(
@@ -141,6 +149,7 @@ def _compare(
     thresholds: tuple[float, ...],
     voxel_size: VoxelSize | None,
     radius_um: float | None,
+    ignore_below: int,
     reporter: Reporter,
 ) -> Iterator[ImageEvaluation]:
     """Scores of the time points of one pair; reads block by block, so that memory does not follow the volume."""
@@ -165,7 +174,8 @@ def _compare(
 
     for time in range(a.times):
         name = pair.name if a.times == 1 else f"{pair.name}[{time}]"
-        score = score_overlap(overlap_of_blocks(read(time)), thresholds, voxel_size=size, radius_um=radius_um)
+        table = without_marks(overlap_of_blocks(read(time)), ignore_below)
+        score = score_overlap(table, thresholds, voxel_size=size, radius_um=radius_um)
         yield ImageEvaluation(name, pair.prediction, pair.truth, score)
 
 

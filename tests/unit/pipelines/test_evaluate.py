@@ -142,3 +142,35 @@ def test_real_labels_against_themselves(shared_data: Path) -> None:
     last = report.rows()[-1]
     assert last["true"] == last["predicted"] > 50
     assert last["f1@0.9"] == last["seg"] == last["detection_f1"] == last["dice"] == 1.0
+
+
+def test_true_objects_that_only_mark_nuclei_are_left_out(tmp_path: Path) -> None:
+    true, pred = np.zeros((8, 40, 40), np.uint16), np.zeros((8, 40, 40), np.uint16)
+    true[2:6, 2:12, 2:12] = pred[2:6, 2:12, 3:12] = 1
+    true[3:5, 20:22, 20:22] = 2  # a mark ...
+    pred[2:6, 16:26, 16:26] = 5  # ... and what the model makes of the nucleus
+    pred[2:6, 30:38, 30:38] = 6  # there is nothing in the truth
+    pred[4, 20:22, 20:22] = 7  # another object, on the mark alone
+    one, two = save(tmp_path / "p" / "a.npy", pred), save(tmp_path / "t" / "a.npy", true)
+    plain = run_evaluate([one], [two], access=ACCESS).rows()[-1]
+    assert (plain["true"], plain["predicted"]) == (2, 4)
+    report = run_evaluate([one], [two], access=ACCESS, ignore_below=20)
+    row = report.rows()[-1]
+    assert (row["true"], row["predicted"]) == (1, 2)
+    assert row["f1@0.5"] == pytest.approx(2 / 3)
+    assert row["seg"] == pytest.approx(0.9)
+    assert report.to_json()["ignore_below"] == 20
+
+
+def test_what_is_matched_to_an_outlined_nucleus_counts_though_a_mark_lies_in_it(tmp_path: Path) -> None:
+    true = np.zeros((8, 40, 40), np.uint16)
+    true[2:6, 2:12, 2:12] = 9
+    pred = (true > 0).astype(np.uint16)
+    true[3, 4:6, 4:6] = 3
+    row = run_evaluate(
+        [save(tmp_path / "p" / "a.npy", pred)],
+        [save(tmp_path / "t" / "a.npy", true)],
+        access=ACCESS,
+        ignore_below=20,
+    ).rows()[-1]
+    assert (row["true"], row["predicted"], row["f1@0.9"]) == (1, 1, 1.0)

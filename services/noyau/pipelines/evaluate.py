@@ -133,13 +133,13 @@ def run_evaluate(
             open_labels(pair.prediction, name=labels, access=access, key=key) as predicted,
             open_labels(pair.truth, name=truth_labels, access=access, key=key) as true,
         ):
-            images += _compare(
-                pair, predicted, true, tuple(thresholds), voxel_size, radius_um, ignore_below, reporter
-            )
+            images += _compare(pair, predicted, true, tuple(thresholds), voxel_size, radius_um, ignore_below, reporter)
     reporter.progress(len(pairing.pairs), len(pairing.pairs), "image")
     scores = [image.score for image in images]
     intervals = bootstrap(scores, resamples=resamples)
-    return EvaluationReport(tuple(thresholds), tuple(images), pool(scores), intervals, radius_um, pairing.unused, ignore_below)
+    return EvaluationReport(
+        tuple(thresholds), tuple(images), pool(scores), intervals, radius_um, pairing.unused, ignore_below
+    )
 
 
 def _compare(

@@ -21,7 +21,8 @@ from noyau.training.synthetic_set import make_synthetic_set
 
 # With so many pairs, a share of them is held back to measure with, unless the user decides otherwise.
 _ENOUGH_TO_SHARE = 5
-_SHARE = 20
+_FEW = 20
+_SHARE, _SHARE_OF_FEW = 20, 10
 _MOST_NAMED = 10
 
 
@@ -109,7 +110,8 @@ def _split(spec: TrainSpec, dataset: Dataset) -> Split:
         return split_dataset(dataset)  # there is nothing to measure with
     percent = spec.val_percent
     if not spec.val and not percent and "val_percent" not in spec.overrides and len(dataset.pairs) >= _ENOUGH_TO_SHARE:
-        percent = _SHARE
+        # Each of a few is missed in training, and what one or three of them measure is rough in any case.
+        percent = _SHARE if len(dataset.pairs) >= _FEW else _SHARE_OF_FEW
     return split_dataset(dataset, spec.val, percent, spec.on_bad_pair)
 
 

@@ -33,7 +33,7 @@ def training_device(name: str) -> torch.device:
 
 
 def precision_of(config: TrainConfig, device: torch.device) -> torch.dtype:
-    """The arithmetic of the network. Half precision on a CPU would be slower, so `auto` means float32 there."""
+    """The arithmetic of the network. `auto` means float32 on a CPU, where many are slower at less."""
     if config.precision == "auto":
         return torch.float16 if device.type == "cuda" else torch.float32
     return _PRECISIONS[config.precision]

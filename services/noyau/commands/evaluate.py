@@ -14,6 +14,14 @@ from noyau.domain.errors import InvalidInput
 
 # What people look at first; --json has all.
 COLUMNS = ("image", "true", "predicted", "f1", "precision", "recall", "pq", "seg", "dice", "detection_f1")
+IgnoreBelow = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="VOXELS",
+        help="True objects of fewer voxels only mark nuclei: neither they nor what lies on them count.",
+    ),
+]
 
 
 def evaluate(
@@ -39,15 +47,7 @@ def evaluate(
     radius: Annotated[
         float | None, typer.Option(help="Also judge detection: centroids may be this far apart, micrometres.")
     ] = None,
-    ignore_below: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="VOXELS",
-            help="True objects of fewer voxels mark nuclei without outlining them: neither they nor what lies on them "
-            "count.",
-        ),
-    ] = 0,
+    ignore_below: IgnoreBelow = 0,
     resamples: Annotated[int, typer.Option(min=1, help="Of the bootstrap over images.")] = 1000,
     json: options.Json = False,
     quiet: options.Quiet = False,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -279,28 +280,35 @@ def test_who_asks_too_often_is_told_when_to_come_back_and_the_client_does(
     timer.join()
 
 
+@contextlib.contextmanager
+def calls_without_request(channel: grpc.Channel, proofs: Sequence[Any]) -> Iterator[list[Any]]:
+    """Open calls, one for each proof, whose requests do not arrive."""
+    stopped = threading.Event()
+
+    def nothing() -> Any:
+        stopped.wait(60)
+        yield from ()
+
+    try:
+        yield [
+            channel.stream_stream(f"/noyau.v1.JobService/{name}")(nothing(), metadata=proof, timeout=60)
+            for name, proof in zip(("Get", "Watch"), proofs, strict=True)
+        ]
+    finally:
+        stopped.set()
+
+
 def test_a_request_that_does_not_arrive_gives_its_place_back(
     start_api: Callable[..., Any], protected: Callable[..., Any], issuer: Issuer
 ) -> None:
     running = start_api(concurrent_calls=2, protection=protected(request_seconds=0.5))
     metadata = (("authorization", f"Bearer {issuer.token()}"),)
-    stopped = threading.Event()
-
-    def nothing() -> Any:
-        stopped.wait(20)
-        yield from ()
-
-    with grpc.insecure_channel(running.address) as channel:
-        calls = [
-            channel.stream_stream(f"/noyau.v1.JobService/{name}")(nothing(), metadata=metadata, timeout=20)
-            for name in ("Get", "Watch")
-        ]
+    with grpc.insecure_channel(running.address) as channel, calls_without_request(channel, [metadata] * 2) as calls:
         for call in calls:
             with pytest.raises(grpc.RpcError) as caught:
                 next(call)
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             assert "did not arrive" in str(caught.value.details())
-        stopped.set()
     with running.client(issuer.token()) as client:
         assert client.list().jobs == ()
 
@@ -310,22 +318,14 @@ def test_a_caller_that_meets_a_full_service_comes_again(
 ) -> None:
     running = start_api(concurrent_calls=2, protection=protected(request_seconds=60.0))
     # One caller alone does not get all places.
-    proofs = [(("authorization", f"Bearer {issuer.token(sub=name)}"),) for name in ("alice", "carol", "dave")]
-    stopped = threading.Event()
-
-    def nothing() -> Any:
-        stopped.wait(60)
-        yield from ()
-
-    with grpc.insecure_channel(running.address) as channel:
-        calls = [
-            channel.stream_stream(f"/noyau.v1.JobService/{name}")(nothing(), metadata=proof, timeout=60)
-            for name, proof in zip(("Get", "Watch"), proofs, strict=False)
-        ]
+    alice, carol, dave = (
+        (("authorization", f"Bearer {issuer.token(sub=name)}"),) for name in ("alice", "carol", "dave")
+    )
+    with grpc.insecure_channel(running.address) as channel, calls_without_request(channel, [alice, carol]) as calls:
         asked = jobs_pb2_grpc.JobServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             for _ in range(1000):
-                asked.List(jobs_pb2.ListJobsRequest(), metadata=proofs[2], timeout=10)
+                asked.List(jobs_pb2.ListJobsRequest(), metadata=dave, timeout=10)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert [call.is_active() for call in calls] == [True, True]
         # The places become free only while the caller below is already coming again.
@@ -334,7 +334,6 @@ def test_a_caller_that_meets_a_full_service_comes_again(
         with running.client(issuer.token(sub="bob")) as client:
             assert client.list().jobs == ()
         leaving.join()
-        stopped.set()
 
 
 def test_a_call_without_a_request_is_the_callers_mistake(closed: Any, issuer: Issuer) -> None:

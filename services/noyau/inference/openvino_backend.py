@@ -16,6 +16,7 @@ from torch import nn
 from noyau.inference.backend import Check, never_stop
 from noyau.inference.quantised import QuantisedNetwork, has_vectors, place, planes_of
 from noyau.inference.torch_backend import weight_bytes
+from noyau.models.openvino_settings import ON_CPU
 
 POLL_MILLISECONDS = 50
 """How long a stop request may wait while a window is computed."""
@@ -93,12 +94,7 @@ class OpenVinoBackend:
             self._compiled.popitem(last=False)
         graph = self._graph.clone()
         graph.reshape([1, 1, *(window if self._ndim == 3 else window[1:])])
-        # Bound to cores, the threads of every process on a host would share the first ones, and the rest stand idle.
-        config = {
-            "INFERENCE_PRECISION_HINT": "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": "NO",
-        }
+        config = {**ON_CPU, "PERFORMANCE_HINT": "LATENCY"}
         if self._threads:
             config["INFERENCE_NUM_THREADS"] = str(self._threads)
         self._compiled[window] = self._core.compile_model(graph, "CPU", config).create_infer_request()

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from noyau.domain.errors import DamagedData, FailedPrecondition, InvalidInput
+from noyau.models.openvino_settings import ON_CPU
 
 TORCHSCRIPT, ONNX, MONAI = "torchscript", "onnx", "monai"
 MONAI_CLASSES = (
@@ -79,9 +80,7 @@ class OnnxNetwork(nn.Module):
         core = openvino.Core()
         try:
             graph = core.read_model(BytesIO(content))
-            self._compiled = core.compile_model(
-                graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "ENABLE_CPU_PINNING": "NO"}
-            )
+            self._compiled = core.compile_model(graph, "CPU", dict(ON_CPU))
         except RuntimeError as error:
             raise DamagedData(f"The ONNX graph cannot be read: {_first_line(error)}.") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import OrderedDict
 from math import prod
@@ -16,7 +15,7 @@ from torch import nn
 from noyau.inference.backend import Check, never_stop
 from noyau.inference.quantised import QuantisedNetwork, has_vectors, place, planes_of
 from noyau.inference.torch_backend import weight_bytes
-from noyau.models.openvino_settings import ON_CPU
+from noyau.models.openvino_core import ON_CPU, openvino_core
 
 POLL_MILLISECONDS = 50
 """How long a stop request may wait while a window is computed."""
@@ -47,7 +46,7 @@ class OpenVinoBackend:
         self.planes = planes_of(network, ndim)
         self._logits, self._vectors = int(getattr(network, "logits", 1)), has_vectors(network, ndim)
         self._threads = threads
-        self._core = _core()
+        self._core = openvino_core()
         self._weights = weight_bytes(network)
         self._graph = _converted(QuantisedNetwork(network).eval(), ndim, stride)
         self._compiled: OrderedDict[tuple[int, ...], Any] = OrderedDict()
@@ -106,14 +105,6 @@ def is_available() -> bool:
     from importlib.util import find_spec
 
     return find_spec("openvino") is not None
-
-
-def _core() -> Any:
-    # OpenVINO reports usage to its makers unless told not to, before it is imported.
-    os.environ.setdefault("OPENVINO_TELEMETRY_DISABLE", "1")
-    import openvino
-
-    return openvino.Core()
 
 
 def _converted(module: nn.Module, ndim: int, stride: tuple[int, int, int]) -> Any:

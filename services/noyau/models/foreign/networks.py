@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from noyau.domain.errors import DamagedData, FailedPrecondition, InvalidInput
-from noyau.models.openvino_settings import ON_CPU
+from noyau.models.openvino_core import ON_CPU, openvino_core
 
 TORCHSCRIPT, ONNX, MONAI = "torchscript", "onnx", "monai"
 MONAI_CLASSES = (
@@ -72,12 +72,11 @@ class OnnxNetwork(nn.Module):
         super().__init__()
         self.size = len(content)
         try:
-            import openvino
+            core = openvino_core()
         except ImportError as error:
             raise FailedPrecondition(
                 "An ONNX model runs on OpenVINO, which is not installed.", "Install noyau[openvino]."
             ) from error
-        core = openvino.Core()
         try:
             graph = core.read_model(BytesIO(content))
             self._compiled = core.compile_model(graph, "CPU", dict(ON_CPU))

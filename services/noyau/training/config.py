@@ -75,7 +75,8 @@ class TrainConfig:
         seed: decides the initial weights and every patch.
         threads: torch threads; 0 leaves torch's choice.
         device: `cpu`, `cuda` or `cuda:N`.
-        precision: `fp32`, `fp16` or `bf16` of the network's arithmetic while training; `auto` takes fp16 on a GPU.
+        precision: `fp32`, `fp16` or `bf16` of the network's arithmetic while training; `auto` takes fp16 on a GPU,
+            bf16 on a processor that has it, else fp32.
         loaders: batches that are made in the background at once; 0 lets the device decide.
         checkpoint_minutes: time between checkpoints.
         report_every: steps between reports of the training loss.

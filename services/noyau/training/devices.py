@@ -33,10 +33,18 @@ def training_device(name: str) -> torch.device:
 
 
 def precision_of(config: TrainConfig, device: torch.device) -> torch.dtype:
-    """The arithmetic of the network. `auto` means float32 on a CPU, where many are slower at less."""
-    if config.precision == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    return _PRECISIONS[config.precision]
+    """The arithmetic of the network. `auto` means float16 on a GPU, bfloat16 on a CPU that has it, else float32."""
+    if config.precision != "auto":
+        return _PRECISIONS[config.precision]
+    if device.type == "cuda":
+        return torch.float16
+    return torch.bfloat16 if has_bfloat16() else torch.float32
+
+
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16, which halves the time of a step; others imitate it slowly."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def loaders_of(config: TrainConfig, device: torch.device) -> int:

@@ -26,17 +26,19 @@ class SyncedNorm(_BatchNorm):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(x)
+        # Sums over a batch need more digits than half precision has.
+        values = x.float()
         dims = [0, *range(2, x.dim())]
         shape = [1, -1, *([1] * (x.dim() - 2))]
         count = x.numel() / x.shape[1] * distributed.get_world_size()
-        mean = _total(x.sum(dims)) / count
-        centred = x - mean.view(shape)
+        mean = _total(values.sum(dims)) / count
+        centred = values - mean.view(shape)
         variance = _total(centred.square().sum(dims)) / count
         self._follow(mean.detach(), variance.detach() * count / max(count - 1, 1))
         scaled = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
             scaled = scaled * self.weight.view(shape) + self.bias.view(shape)
-        normed: torch.Tensor = scaled
+        normed: torch.Tensor = scaled.to(x.dtype)
         return normed
 
     def _follow(self, mean: torch.Tensor, variance: torch.Tensor) -> None:

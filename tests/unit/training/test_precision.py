@@ -80,9 +80,26 @@ def test_an_overflow_lowers_the_scale_and_is_no_divergence(configure: Callable[.
     assert all(torch.isfinite(value).all() for value in result.network.state_dict().values())
 
 
-def test_a_processor_trains_in_single_precision_and_one_batch_ahead(configure: Callable[..., TrainConfig]) -> None:
+@pytest.mark.parametrize(
+    ("able", "expected"),
+    [({}, torch.float32), ({"avx512_f": True, "avx512_bf16": False}, torch.float32),
+     ({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True}, torch.bfloat16)],
+)  # fmt: skip
+def test_a_processor_trains_in_bfloat16_where_it_has_it(
+    able: dict[str, bool],
+    expected: torch.dtype,
+    configure: Callable[..., TrainConfig],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     cpu = training_device("cpu")
-    assert precision_of(configure(), cpu) is torch.float32 and loaders_of(configure(), cpu) == 1
+    assert precision_of(configure(), cpu) is expected
+    assert precision_of(configure(precision="fp32"), cpu) is torch.float32
+
+
+def test_a_processor_has_one_batch_ahead(configure: Callable[..., TrainConfig]) -> None:
+    cpu = training_device("cpu")
+    assert loaders_of(configure(), cpu) == 1
     assert loaders_of(configure(loaders=3), cpu) == 3 and memory_of(cpu) > 2**20
     assert precision_of(configure(), torch.device("cuda")) is torch.float16
 

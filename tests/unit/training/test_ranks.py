@@ -27,6 +27,7 @@ def settings(tiny_network: dict[str, Any]) -> list[str]:
     return [
         "--ndim", "2", "--steps", str(STEPS), "--patch", "32,32", "--threads", "1", "--lr", "0.001", "--quiet",
         "--set", f"arguments={json.dumps(tiny_network)}", "--set", "warmup=1", "--set", "checkpoint_minutes=0",
+        "--set", "precision=fp32",
     ]  # fmt: skip
 
 
@@ -58,6 +59,15 @@ def test_two_ranks_agree_with_one(pairs_folder: Path, tmp_path: Path, settings: 
     half = read_checkpoint(tmp_path / "half")["network"]
     assert max(float((value.float() - half[name].float()).abs().max()) for name, value in one["network"].items()) > 2e-3
     assert sorted(p.name for p in (tmp_path / "two" / "package" / "tiny").iterdir()) == ["1"]
+
+
+def test_two_ranks_train_in_half_precision(pairs_folder: Path, tmp_path: Path, settings: list[str]) -> None:
+    settings[-1] = "precision=bf16"
+    noyau("train", str(tmp_path), "--name", "tiny", "--data", str(pairs_folder), "--batch", "2", *settings, ranks=2)
+    state = read_checkpoint(tmp_path)["network"]
+    assert all(torch.isfinite(value).all() for value in state.values())
+    # Only the arithmetic is of half precision; what is learned is kept in full.
+    assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
 
 
 def test_ranks_draw_the_parts_of_one_batch(pairs_folder: Path, tmp_path: Path, tiny_network: dict[str, Any]) -> None:

@@ -41,6 +41,12 @@ def precision_of(config: TrainConfig, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if has_bfloat16() else torch.float32
 
 
+def precision_name(config: TrainConfig) -> str:
+    """`fp32`, `fp16` or `bf16`: what a run really calculates with where it runs."""
+    chosen = precision_of(config, torch.device(config.device))
+    return next(name for name, dtype in _PRECISIONS.items() if dtype is chosen)
+
+
 def has_bfloat16() -> bool:
     """Whether the processor multiplies in bfloat16, which halves the time of a step; others imitate it slowly."""
     able = torch.cpu.get_capabilities()

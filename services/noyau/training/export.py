@@ -12,6 +12,7 @@ from noyau.models.networks import DenseNetwork
 from noyau.models.receptive_field import halo_for
 from noyau.training.config import TrainConfig
 from noyau.training.decoder_defaults import decoder_parameters
+from noyau.training.devices import precision_name
 from noyau.training.fingerprint import Fingerprint
 from noyau.training.scaling import near, scaled_vote
 
@@ -73,7 +74,8 @@ def describe(
     halo, stride = halo_for(network), network.total_stride
     record = config.record()
     training: dict[str, Any] = {name: record[name] for name in _RECORDED}
-    training.update(patch=list(config.patch_shape), steps=step, minutes_used=round(elapsed / 60.0, 1))
+    training.update(patch=list(config.patch_shape), precision=precision_name(config))
+    training.update(steps=step, minutes_used=round(elapsed / 60.0, 1))
     return ModelInfo(
         name=config.name,
         version=version,

@@ -44,6 +44,12 @@ def test_nothing_of_the_machine_is_recorded():
     assert "/somewhere" not in str(info) and "/somewhere" not in plain_card(info)
 
 
+def test_the_arithmetic_is_recorded_that_the_run_really_took():
+    assert described(2).training["precision"] in ("fp32", "bf16")
+    assert described(2, device="cuda:1").training["precision"] == "fp16"
+    assert described(2, precision="fp32").training["precision"] == "fp32"
+
+
 def test_tiles_are_multiples_of_the_stride():
     for ndim in (2, 3):
         info = described(ndim)

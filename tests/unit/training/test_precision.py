@@ -14,7 +14,7 @@ from noyau.training.batches import BatchSource
 from noyau.training.checkpoint import read_checkpoint
 from noyau.training.config import TrainConfig
 from noyau.training.dataset import find_files, load_pairs
-from noyau.training.devices import loaders_of, memory_of, precision_of, training_device
+from noyau.training.devices import loaders_of, memory_of, precision_name, precision_of, training_device
 from noyau.training.loop import Loop
 
 
@@ -94,6 +94,7 @@ def test_a_processor_trains_in_bfloat16_where_it_has_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     cpu = training_device("cpu")
     assert precision_of(configure(), cpu) is expected
+    assert precision_name(configure()) == {torch.float32: "fp32", torch.bfloat16: "bf16"}[expected]
     assert precision_of(configure(precision="fp32"), cpu) is torch.float32
 
 

@@ -12,6 +12,7 @@ from noyau.models.package import LoadedModel
 from noyau.pipelines.train_data import TrainingData
 from noyau.pipelines.train_validation import image_validator
 from noyau.training.batches import BatchSource
+from noyau.training.blending import blend, check_blend
 from noyau.training.config import TrainConfig
 from noyau.training.dataset import Pair
 from noyau.training.export import describe
@@ -65,6 +66,7 @@ def train_on(
         thin: whether training metrics are thinned out on their way to `reporter`.
 
     Raises:
+        InvalidInput: the parent's weights cannot have the share that they should.
         NoyauError: what the loop raises.
     """
     ranks = ranks or Ranks()
@@ -72,10 +74,14 @@ def train_on(
         validator = _default_validator(config, data.validation, origin)
     source = BatchSource(config, data.train, data.synthetic, ranks.number)
     weights = None if origin.parent is None else origin.parent.network.state_dict()
+    check_blend(config, weights)
     if not ranks.leads:
         return Loop(config, source, reporter, parent=weights, ranks=ranks).run()
     with LoggedReporter(reporter, config.out / LOG_NAME, thin=thin) as logged:
-        return Loop(config, source, logged, validator, parent=weights, ranks=ranks, saved=saved).run()
+        result = Loop(config, source, logged, validator, parent=weights, ranks=ranks, saved=saved).run()
+    if weights is not None and config.parent_share:
+        blend(result.network, weights, config.parent_share)
+    return result
 
 
 def _default_validator(config: TrainConfig, pairs: Sequence[Pair], origin: Origin) -> Validator:

@@ -90,6 +90,8 @@ class TrainConfig:
             `noyau.training.objectives`.
         architecture, arguments: the network; empty arguments take the shipped shape for `ndim`.
         parent: folder of a model package whose weights are the start; the network may be wider or deeper.
+        parent_share: share of the parent's weights in the result, from 0 to below 1 (see `blending`); validation while
+            the run lasts measures what was trained alone.
     """
 
     name: str
@@ -129,6 +131,7 @@ class TrainConfig:
     architecture: str = "vote-unet"
     arguments: dict[str, Any] = field(default_factory=dict)
     parent: Path | None = None
+    parent_share: float = 0.0
     normalisation: Normalisation = field(default_factory=lambda: Normalisation(low=25.0, high=99.8))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
@@ -145,6 +148,8 @@ class TrainConfig:
             raise InvalidInput(f"The share {self.settle} that is left in the end is not between 0 and 1.")
         if self.settle != 1.0 and self.max_steps is None:
             raise InvalidInput("Settling needs to know the last step.", "Give a number of steps.")
+        if not 0.0 <= self.parent_share < 1.0:
+            raise InvalidInput(f"The parent's share {self.parent_share} is not between 0 and 1.")
         if self.precision not in PRECISIONS:
             raise InvalidInput(f"'{self.precision}' is no precision.", f"Known are: {', '.join(PRECISIONS)}.")
         if self.keep not in KEPT:

@@ -44,6 +44,7 @@ _TILE: dict[int, Index3] = {3: (64, 256, 256), 2: (1, 768, 768)}
 _RECORDED = (
     "synthetic_count", "synthetic_fraction", "val", "val_percent", "minutes", "max_steps", "patch", "batch", "lr",
     "warmup", "weight_decay", "clip", "ema", "seed", "augment", "settle", "fragment", "precision", "keep", "patience",
+    "parent_share",
 )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def dialog():
             "Model", grouping="03", values=[rstring(name) for name in SERVICE.models()], default=DEFAULT_MODEL,
             description="Automatic takes the model for volumes or the one for planes."),
         scripts.String("Channel", grouping="04", description="Index (from 0) or name. Empty: the first."),
-        scripts.Float("Nucleus_Diameter", grouping="05", min=0.0, description="Micrometres. Empty: by pixel size."),
+        scripts.Float("Nucleus_Diameter", grouping="05", min=0.0, description="Micrometres. Empty: found out."),
         scripts.String("Name", grouping="06", default="nuclei", description="Name of the results."),
         scripts.Bool("Replace", grouping="07", default=False, description="Replace earlier results of this name."),
         scripts.Bool("Measure", grouping="08", default=True, description="Also make the table of measurements."),

@@ -24,6 +24,7 @@ VoxelSizeText = Annotated[
 ]
 
 AUTO = "auto"
+BY_MODEL = "model"
 """What is found out from the image."""
 
 
@@ -42,8 +43,8 @@ DiameterText = Annotated[
     str | None,
     typer.Option(
         "--diameter",
-        metavar="UM|auto",
-        help="Expected nucleus diameter, micrometres; auto finds it out by itself.",
+        metavar="UM|auto|model",
+        help="Expected nucleus diameter, micrometres. Default: auto, which asks each image; model: by voxel size only.",
     ),
 ]
 RoisText = Annotated[
@@ -79,13 +80,18 @@ def parse_tile(text: str | None) -> Index3 | None:
 
 
 def parse_diameter(text: str | None) -> float | None:
-    """Micrometres; None for `auto` and where nothing is given."""
-    if text is None or text == AUTO:
+    """Micrometres; None for the words `auto` and `model` and where nothing is given."""
+    if text in (None, AUTO, BY_MODEL):
         return None
     try:
         return float(text)
     except ValueError:
-        raise InvalidInput(f"The diameter '{text}' is no length.", "Give micrometres, or auto.") from None
+        raise InvalidInput(f"The diameter '{text}' is no length.", "Give micrometres, auto, or model.") from None
+
+
+def parse_fit_diameter(text: str | None) -> bool | None:
+    """Whether to find the diameter out: yes for `auto`, no for `model`, else what the service does by itself."""
+    return {AUTO: True, BY_MODEL: False}.get(text or "")
 
 
 def parse_channel(text: str | None) -> int | str | None:

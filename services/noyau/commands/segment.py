@@ -60,7 +60,7 @@ def segment(
             output=None if output is None else options.absolute(output),
             voxel_size=options.parse_voxel_size(voxel_size),
             diameter=options.parse_diameter(diameter),
-            fit_diameter=diameter == options.AUTO,
+            fit_diameter=options.parse_fit_diameter(diameter),
             tile=options.parse_tile(tile),
             batch=batch,
             device=device,

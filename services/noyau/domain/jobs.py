@@ -37,9 +37,10 @@ class SegmentSpec:
         labels: name of the label group that is written beside the image.
         output: root URI to write to instead of the image itself (one image) or a folder (many); None means in place.
         voxel_size: overrides or supplies the voxel size, micrometres z/y/x.
-        diameter: expected nucleus diameter in micrometres; rescales to the model's nominal size. None: by voxel size.
-        fit_diameter: find the diameter out from each image, where `diameter` is None: the size at which the model is
-            surest of its nuclei.
+        diameter: expected nucleus diameter in micrometres; rescales to the model's nominal size. None: see
+            `fit_diameter`.
+        fit_diameter: where `diameter` is None, look in a crop of each image whether its nuclei are much smaller or
+            larger than the model's, and rescale if so. False: by voxel size only. None: yes for the models that can.
         tile: tile core in voxels z/y/x; None picks one for the device.
         batch: tiles per forward pass; None picks one for the device.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -71,7 +72,7 @@ class SegmentSpec:
     overwrite: bool = False
     workers: int | None = None
     fill_missing: bool = False
-    fit_diameter: bool = False
+    fit_diameter: bool | None = None
     rois: Rois = "auto"
     label_image: LabelImage = "auto"
 

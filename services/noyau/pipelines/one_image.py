@@ -9,6 +9,7 @@ from noyau.pipelines.items import SegmentItem
 from noyau.pipelines.ledgers import UnitBook
 from noyau.pipelines.segment_frame import Workforce
 from noyau.pipelines.segment_image import ImageJob
+from noyau.pipelines.sized import wants_size
 from noyau.pipelines.staff import Staff
 
 
@@ -21,7 +22,7 @@ def segment_one(
         NoyauError: any of them; the message names the image and what is wrong.
     """
     network = staff.network(planned)
-    if spec.fit_diameter and spec.diameter is None:
+    if wants_size(spec, planned):
         spec, planned = staff.sized(spec, planned, network, book)
     work = Workforce(
         executor=staff.executor,

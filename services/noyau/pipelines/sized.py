@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from noyau.domain.errors import InvalidInput
 from noyau.domain.jobs import SegmentSpec
+from noyau.domain.model import ModelInfo
 from noyau.inference.backend import Backend
 from noyau.pipelines.context import PipelineContext
 from noyau.pipelines.items import SegmentItem
@@ -18,19 +19,33 @@ from noyau.pipelines.statistics import measure_once
 SIZE = "size"
 
 
+def wants_size(spec: SegmentSpec, planned: SegmentItem) -> bool:
+    """Whether the diameter is to be found out: it is neither given nor told to be left to the model.
+
+    Only networks that vote are asked; where the job says so for another one, that is refused.
+    """
+    if spec.diameter is not None or spec.fit_diameter is False:
+        return False
+    return spec.fit_diameter is True or _votes(planned.plan.model)
+
+
+def _votes(model: ModelInfo) -> bool:
+    return model.kind == model.decoder == "vote"
+
+
 def sized(
     spec: SegmentSpec, planned: SegmentItem, network: Backend, context: PipelineContext, book: UnitBook
 ) -> tuple[SegmentSpec, SegmentItem]:
     """Finds the diameter out (once per job and image, at its first time point) and plans the image for it.
 
     Raises:
-        InvalidInput: the model has another decoder than the vote.
+        InvalidInput: the model's network does not vote.
         NoyauError: as for the segmentation of the image.
     """
     number, plan = str(planned.item.number), planned.plan
-    if plan.model.decoder != "vote":
+    if not _votes(plan.model):
         raise InvalidInput(
-            f"The size of nuclei cannot be found out with the model {plan.model.ref}, whose decoder is no vote.",
+            f"The size of nuclei cannot be found out with the model {plan.model.ref}, whose network does not vote.",
             "Give the diameter in micrometres.",
         )
     known = book.finished(SIZE, number)
@@ -66,6 +81,12 @@ def _fit(spec: SegmentSpec, planned: SegmentItem, network: Backend, context: Pip
             network,
             reporter.check,
         )
-    tried = ", ".join(f"{t.ratio * model.diameter:.3g}: {t.certainty:.2f} ({t.nuclei})" for t in trials)
-    reporter.log(f"Nucleus diameter {ratio * model.diameter:.3g} (certainty by diameter, nuclei: {tried}); {ref.uri}")
+    expected, unit = model.diameter, "µm" if model.voxel_size else "pixels"
+    tried = ", ".join(
+        f"{t.nuclei} of {t.size * t.ratio * expected:.3g} (certainty {t.certainty:.2f}) at {t.ratio * expected:.3g}"
+        for t in trials
+    )
+    # What changes all sizes in the result is said where people see it.
+    level = "info" if ratio == 1.0 else "warning"
+    reporter.log(f"Segmented for nuclei of {ratio * expected:.3g} {unit} (found in a crop: {tried}): {ref.uri}", level)
     return ratio

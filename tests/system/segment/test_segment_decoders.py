@@ -13,11 +13,12 @@ import pytest
 import torch
 from noyau.decoding import star_geometry
 from noyau.domain.axes import Axes
-from noyau.domain.errors import FailedPrecondition
+from noyau.domain.errors import FailedPrecondition, InvalidInput
 from noyau.domain.geometry import VoxelSize
 from noyau.domain.image import ImageInfo
 from noyau.domain.jobs import SegmentSpec
 from noyau.domain.model import ModelInfo
+from noyau.domain.progress import MemoryLedger
 from noyau.models.package import LoadedModel
 from noyau.pipelines import preview, segment
 from noyau.pipelines.context import Limits
@@ -122,6 +123,18 @@ def test_the_nuclei_are_found_and_the_result_says_how(workshop, world, decoder):
     record = json.loads((Path(uri) / "noyau" / "nuclei" / "provenance.json").read_text())
     assert record["tiling"]["exact"] is False and "overlap" in record["tiling"]["joined_by"]
     assert record["parameters"]["decoder"] == decoder and record["parameters"]["min_voxels"] == 15
+
+
+def test_only_a_network_that_votes_is_asked_for_the_size_of_nuclei(workshop, world):
+    uri = workshop.image(world.image)
+    asked, unasked, refusing = MemoryLedger(), MemoryLedger(), MemoryLedger()
+    registry = registry_of(workshop, "flow")
+    segment.run(workshop.spec(uri), workshop.context(ledger=asked))
+    segment.run(workshop.spec(uri, overwrite=True, fit_diameter=False), workshop.context(ledger=unasked))
+    assert len(asked.finished("size")) == 1 and not unasked.finished("size")
+    with pytest.raises(InvalidInput, match="does not vote"):
+        context = workshop.context(registry=registry, ledger=refusing)
+        segment.run(workshop.spec(uri, overwrite=True, fit_diameter=True), context)
 
 
 @pytest.mark.parametrize("decoder", PARAMETERS)

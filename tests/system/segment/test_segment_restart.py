@@ -58,7 +58,7 @@ def visible(uri):
 def test_dying_at_every_unit_changes_nothing_and_redoes_nothing(workshop, finished, records_first):
     uri, expected, marks = finished
     stages = [stage for stage, _ in marks]
-    assert {"model", "intensity", "predict", "decode", "write", "image"} == set(stages)
+    assert {"model", "size", "intensity", "predict", "decode", "write", "image"} == set(stages)
     for number in range(len(marks)):
         ledger = MortalLedger()
         ledger.dies_at, ledger.records_first = number, records_first

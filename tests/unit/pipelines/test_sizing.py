@@ -1,4 +1,4 @@
-"""The size of nuclei is found out from the image: the size at which the model is surest."""
+"""The size of nuclei is found out from the image: the size at which what is found is as large as what was sought."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from noyau.models.registry import ModelRegistry
 from noyau.pipelines.context import Limits
 from noyau.pipelines.memory import ArraySource
 from noyau.pipelines.prepare import plan_image
-from noyau.pipelines.sizing import RATIOS, brightest_place, fit_ratio
+from noyau.pipelines.sizing import LARGER, SMALLER, brightest_place, fit_ratio
 from noyau.pipelines.statistics import measure_intensity
 
 MODEL = ModelRegistry().get("nuclei-3d")
 VOXEL = MODEL.voxel_size or VoxelSize(1.0, 1.0, 1.0)
 
 
-class Connoisseur:
-    """Finds bright objects, and is the surer of each the nearer its diameter is to the model's."""
+class Onlooker:
+    """Finds bright objects, and is as sure of each as `certainty` says for its diameter relative to the model's."""
 
     name, device, precision = "torch", "cpu", "float32"
+
+    def certainty(self, relative: np.ndarray) -> np.ndarray:
+        return np.full_like(relative, 0.9)
 
     def predict(self, batch, check=lambda: None):
         check()
@@ -35,7 +38,7 @@ class Connoisseur:
             parts = cc3d.connected_components(window > 0.5, connectivity=6)
             counts = np.bincount(parts.ravel())
             diameters = (6 * counts * VOXEL.volume / math.pi) ** (1 / 3)
-            sure = 255 * np.exp(-0.3 * np.abs(np.log(diameters / MODEL.diameter)))
+            sure = 255 * self.certainty(diameters / MODEL.diameter)
             sure[0] = 0
             answer[0] = np.where(sure[parts] > 0, np.maximum(sure[parts], 130), 0)
             centres = np.nan_to_num(cc3d.statistics(parts.astype(np.uint32))["centroids"])[parts]
@@ -66,31 +69,44 @@ def fitted(source: ArraySource, network=None, check=lambda: None):
         lambda r: plan_image(
             "balls", source.info, MODEL, replace(spec, diameter=r * MODEL.diameter), Limits(), "torch"
         ),
-        network or Connoisseur(),
+        network or Onlooker(),
         check,
     )
 
 
-@pytest.mark.parametrize(("relative", "step"), [(0.5, 0.5), (1.0, 1.0), (2.0, 1.6)])
-def test_the_diameter_is_found_within_a_step_of_the_ladder(relative: float, step: float) -> None:
+@pytest.mark.parametrize(
+    ("relative", "step", "tried"),
+    [(0.5, 0.5, SMALLER[:2]), (1.0, 1.0, ()), (1.6, 1.3, ()), (2.6, 2.0, LARGER[:1])],
+)
+def test_one_size_after_another_is_tried_until_the_nuclei_are_as_large_as_sought(relative, step, tried) -> None:
     ratio, trials = fitted(balls(relative * MODEL.diameter, step))
-    assert [t.ratio for t in trials] == list(RATIOS)
-    assert ratio / relative == pytest.approx(1.0, rel=0.45)
-    if relative == 1.0:
-        assert ratio == 1.0
-    assert max(t.nuclei for t in trials) >= 4
+    assert [t.ratio for t in trials] == [1.0, *tried]
+    assert ratio == trials[-1].ratio
+    for trial in trials:
+        assert trial.nuclei >= 4
+        assert trial.size == pytest.approx(relative / trial.ratio, rel=0.2)
+
+
+def test_a_size_at_which_the_model_is_less_sure_is_not_taken() -> None:
+    class Choosy(Onlooker):
+        def certainty(self, relative: np.ndarray) -> np.ndarray:
+            return np.where(relative < 0.6, 0.95, 0.8)
+
+    ratio, trials = fitted(balls(0.5 * MODEL.diameter, 0.5), Choosy())
+    assert [t.ratio for t in trials] == [1.0, SMALLER[0]]
+    assert ratio == 1.0
 
 
 def test_an_image_without_nuclei_keeps_the_usual_size() -> None:
     noise = np.random.default_rng(0).normal(100, 1, (20, 60, 60)).astype(np.float32)
 
-    class Blind(Connoisseur):
+    class Blind(Onlooker):
         def predict(self, batch, check=lambda: None):
             return np.zeros((len(batch), 4, *batch.shape[1:]), np.uint8)
 
     ratio, trials = fitted(ArraySource(noise, VOXEL), Blind())
     assert ratio == 1.0
-    assert all(t.nuclei == 0 for t in trials)
+    assert [t.nuclei for t in trials] == [0]
 
 
 def test_it_stops_when_told() -> None:

@@ -103,7 +103,7 @@ def _segment_from_wire(message: specs_pb2.SegmentSpec) -> SegmentSpec:
         overwrite=message.overwrite,
         workers=message.workers if message.HasField("workers") else None,
         fill_missing=message.fill_missing,
-        fit_diameter=message.fit_diameter,
+        fit_diameter=message.fit_diameter if message.HasField("fit_diameter") else None,
         rois=cast(Rois, _one_of("rois", message.rois, get_args(Rois))),
         label_image=cast(LabelImage, _one_of("label_image", message.label_image, get_args(LabelImage))),
     )

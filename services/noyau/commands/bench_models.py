@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,17 +83,22 @@ def bench_models(
         show_json({"rows": outcomes})
         return
     show_table([title for _, title in COLUMNS], [_cells(outcome) for outcome in outcomes])
-    if outcomes:
-        show_line(f"Measured on {outcomes[-1].images} images, {trial.threads} threads, on {outcomes[-1].machine}.")
+    measured = [outcome for outcome in outcomes if not outcome.note]
+    if measured:
+        show_line(f"Measured on {measured[0].images} images, {trial.threads} threads, on {measured[0].machine}.")
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
     """The table as Markdown."""
     lines = ["| " + " | ".join(title for _, title in COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for outcome in outcomes:
-        cells = (f"{c:.3g}" if isinstance(c, float) else str(c) for c in _cells(outcome))
+        cells = (_figure(c) if isinstance(c, float) else str(c) for c in _cells(outcome))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, ""])
+
+
+def _figure(value: float) -> str:
+    return "" if isnan(value) else f"{value:.3g}"
 
 
 def write_beside(table: Path, text: str) -> None:

@@ -14,6 +14,9 @@ from noyau.training.config import TrainConfig
 _PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _MOST_LOADERS = 8
 
+# The gradients of its attention are not finite in bfloat16 on a CPU after some ten steps; in float32 they are.
+_ONLY_FLOAT32_ON_CPU = ("swin-unetr",)
+
 
 def training_device(name: str) -> torch.device:
     """The device of a name.
@@ -38,7 +41,8 @@ def precision_of(config: TrainConfig, device: torch.device) -> torch.dtype:
         return _PRECISIONS[config.precision]
     if device.type == "cuda":
         return torch.float16
-    return torch.bfloat16 if has_bfloat16() else torch.float32
+    half = has_bfloat16() and config.architecture not in _ONLY_FLOAT32_ON_CPU
+    return torch.bfloat16 if half else torch.float32
 
 
 def precision_name(config: TrainConfig) -> str:

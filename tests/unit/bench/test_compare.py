@@ -106,7 +106,7 @@ def test_the_table_is_written_beside_and_then_renamed(monkeypatch, tmp_path, cap
     table = tmp_path / "table.md"
     bench_models(Trial(data=("x",), val=("y",), steps=1), None, None, table, json=True, quiet=True)
     assert table.read_text() == markdown([outcome]) and [p.name for p in tmp_path.iterdir()] == ["table.md"]
-    assert len(markdown([outcome]).splitlines()) == 3 and "| vote | unet | 0 | 3 | 0.5 | nan |" in table.read_text()
+    assert len(markdown([outcome]).splitlines()) == 3 and "| vote | unet | 0 | 3 | 0.5 |  |" in table.read_text()
     assert json.loads(capsys.readouterr().out)["rows"][0]["seg"] is None
     assert len(COLUMNS) == table.read_text().splitlines()[0].count("|") - 1
 

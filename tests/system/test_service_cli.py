@@ -120,11 +120,13 @@ def test_the_lines_of_the_manual_work_as_they_stand(place: Place) -> None:
         assert f"{name}.ome.zarr" in done.stdout
         assert (place.folder / f"{name}.ome.zarr" / "labels" / "nuclei" / "zarr.json").is_file()
         assert list((place.folder / f"{name}.ome.zarr").rglob("provenance.json"))
+    # The balls are 9.6 µm wide, smaller than the nuclei of the model: a size that was found out is said.
+    assert done.stderr.count("warning: Segmented for nuclei of 9.58 µm") == 2
     assert "median volume" in done.stdout
     assert list(place.scratch.iterdir()) == []
     again = place.run(*line.split(), code=5)
     assert "--overwrite" in again.stderr
-    replaced = place.run(*line.split(), "--overwrite", "--json", "--quiet")
+    replaced = place.run(*line.split(), "--diameter", "model", "--overwrite", "--json", "--quiet")
     job = json.loads(replaced.stdout)["job"]
     assert [Path(image["uri"]).name for image in job["result"]["images"]] == ["a.ome.zarr", "b.ome.zarr"]
     assert job["result"]["nuclei"] > 0

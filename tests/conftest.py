@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -41,6 +42,13 @@ def _no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NOYAU_MODELS_HOME", str(tmp_path_factory.mktemp("models-home")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_counts() -> None:
+    """A shell that runs `make test` in the background has it, and all that it starts, ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

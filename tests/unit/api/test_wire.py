@@ -304,3 +304,11 @@ def test_empty_names_in_a_request_mean_the_defaults() -> None:
     found = spec_from_wire(specs_pb2.JobSpec(segment=specs_pb2.SegmentSpec()))
     assert found == SegmentSpec(images=())
     assert spec_from_wire(specs_pb2.JobSpec(measure=specs_pb2.MeasureSpec())) == MeasureSpec(images=())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_setting_that_is_no_finite_number_is_named(number: float) -> None:
+    message = spec_to_wire(TrainSpec("mine", ("a",), overrides={"augment": {"noise": [0.5]}, "lr": 0.1}))
+    message.train.overrides["augment"]["noise"][0] = number
+    with pytest.raises(InvalidInput, match="'augment' has a number that is not finite"):
+        spec_from_wire(message)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
+
+from noyau.domain.errors import InvalidInput
 
 
 def struct_to_wire(values: Mapping[str, Any]) -> Struct:
@@ -16,7 +18,17 @@ def struct_to_wire(values: Mapping[str, Any]) -> Struct:
 
 
 def struct_from_wire(message: Struct) -> dict[str, Any]:
-    return {key: _whole(item) for key, item in json_format.MessageToDict(message).items()}
+    """Raises InvalidInput where a value is or holds a number that is not finite."""
+    return {key: _value_from_wire(key, value) for key, value in message.fields.items()}
+
+
+def _value_from_wire(key: str, value: Value) -> Any:
+    try:
+        return _whole(json_format.MessageToDict(value))
+    except ValueError as error:
+        raise InvalidInput(
+            f"'{key}' has a number that is not finite.", "Give numbers other than NaN and inf."
+        ) from error
 
 
 def _plain(value: Any) -> Any:

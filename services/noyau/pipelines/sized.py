@@ -88,5 +88,5 @@ def _fit(spec: SegmentSpec, planned: SegmentItem, network: Backend, context: Pip
     )
     # What changes all sizes in the result is said where people see it.
     level = "info" if ratio == 1.0 else "warning"
-    reporter.log(f"Segmented for nuclei of {ratio * expected:.3g} {unit} (found in a crop: {tried}): {ref.uri}", level)
+    reporter.log(f"Segmented for nuclei of {ratio * expected:.3g} {unit} (found: {tried}): {ref.uri}", level)
     return ratio

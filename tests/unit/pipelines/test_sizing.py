@@ -16,7 +16,7 @@ from noyau.models.registry import ModelRegistry
 from noyau.pipelines.context import Limits
 from noyau.pipelines.memory import ArraySource
 from noyau.pipelines.prepare import plan_image
-from noyau.pipelines.sizing import LARGER, SMALLER, brightest_place, fit_ratio
+from noyau.pipelines.sizing import CORE, LARGER, SMALLER, brightest_place, fit_ratio
 from noyau.pipelines.statistics import measure_intensity
 
 MODEL = ModelRegistry().get("nuclei-3d")
@@ -107,6 +107,23 @@ def test_an_image_without_nuclei_keeps_the_usual_size() -> None:
     ratio, trials = fitted(ArraySource(noise, VOXEL), Blind())
     assert ratio == 1.0
     assert [t.nuclei for t in trials] == [0]
+
+
+@pytest.mark.parametrize(("shape", "whole"), [((20, 60, 60), True), ((60, 300, 300), False)])
+def test_a_small_image_is_looked_at_through_the_window_that_segments_it(shape, whole: bool) -> None:
+    """So that it costs no more than the image itself, and no network is compiled for a second shape."""
+    seen = []
+
+    class Watched(Onlooker):
+        def predict(self, batch, check=lambda: None):
+            seen.append(batch.shape[1:])
+            return super().predict(batch, check)
+
+    source = ArraySource(np.full(shape, 100, np.uint16), VOXEL)
+    fitted(source, Watched())
+    window = plan_image("a", source.info, MODEL, SegmentSpec((source.ref,)), Limits(), "torch").grid.window
+    crop = tuple(c + 2 * h for c, h in zip(CORE[3], MODEL.halo, strict=True))
+    assert seen == [window if whole else crop]
 
 
 def test_it_stops_when_told() -> None:

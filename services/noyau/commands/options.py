@@ -24,8 +24,10 @@ VoxelSizeText = Annotated[
 ]
 
 AUTO = "auto"
-BY_MODEL = "model"
 """What is found out from the image."""
+
+BY_MODEL = "model"
+"""What is as the model and the voxel size say."""
 
 
 Images = Annotated[
